@@ -1,0 +1,34 @@
+# make demo [PHOTO=hand.jpg]   one photo → avatar → Blender scene → renders; prints where they are
+# make test                    everything CI checks
+# make bench                   the measured claims, printed
+# Each sets up all it needs in .venv on a machine with Python 3.11.
+
+PYTHON ?= python3
+PHOTO ?=
+OUT ?= out
+ENV_PYTHON := .venv/bin/python
+
+.PHONY: setup demo test lint bench clean
+
+setup:
+	@$(PYTHON) tools/setup_env.py
+
+demo: setup
+	@$(ENV_PYTHON) tools/demo.py --out "$(OUT)" $(if $(PHOTO),--photo "$(PHOTO)")
+
+lint: setup
+	$(ENV_PYTHON) -m ruff check .
+	$(ENV_PYTHON) -m ruff format --check .
+	$(ENV_PYTHON) -m mypy
+
+test: lint
+	@$(ENV_PYTHON) tools/setup_bpy.py
+	$(ENV_PYTHON) -m pytest
+
+bench: setup
+	$(ENV_PYTHON) benchmarks/capture.py
+	$(ENV_PYTHON) benchmarks/avatar.py
+	$(ENV_PYTHON) benchmarks/blender.py
+
+clean:
+	rm -rf out build .pytest_cache .ruff_cache .mypy_cache
