@@ -1,0 +1,1 @@
+"""Developers' tools: environments, the open hand's builder."""
