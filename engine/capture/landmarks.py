@@ -1,0 +1,242 @@
+"""Hands in a picture: 21 landmarks each, in pixels and in metres, by MediaPipe (optional extra `capture`)."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..errors import CaptureError, MissingDependencyError
+from ..hand.joints import to_palm
+from .quiet import quiet_stderr
+
+log = logging.getLogger(__name__)
+
+MIN_CONFIDENCE = 0.5
+RETRY_CONFIDENCE = 0.35
+"""Accepted on the cut-outs and turned copies that are tried when the whole picture shows no hand."""
+MEDIAPIPE_TIP_FRACTION = 0.78
+"""MediaPipe's tips lie at the middle of the nail: this part of the last bone's length, measured on photos of flat hands."""
+
+
+@dataclass(frozen=True)
+class HandLandmarks:
+    """One detected hand; keypoints in the project's order."""
+
+    handedness: str
+    """"right" or "left", of the person (not of a mirror image)."""
+    score: float
+    """Certainty of the handedness, 0..1."""
+    keypoints_2d: np.ndarray
+    """[21,2] px."""
+    confidence: np.ndarray
+    """[21] 0..1; ones from a detector that gives none."""
+    keypoints_3d: np.ndarray | None
+    """[21,3] metres about the hand's centre, in the axes of a camera that looks straight at the hand; None if unknown."""
+    tip_fraction: float = 1.0
+    """Where the tips lie between the last joint (0) and the end of the finger (1)."""
+    in_camera_axes: bool = False
+    """True where keypoints_3d are in the photo camera's own axes already."""
+
+    @property
+    def box(self) -> np.ndarray:
+        """[x0, y0, x1, y1] px around the keypoints."""
+        return np.concatenate([self.keypoints_2d.min(0), self.keypoints_2d.max(0)])
+
+    @property
+    def diagonal(self) -> float:
+        """Of the box, in px."""
+        return float(np.hypot(*(self.box[2:] - self.box[:2])))
+
+
+def _mediapipe() -> ModuleType:
+    os.environ.setdefault("GLOG_minloglevel", "3")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        import mediapipe
+    except ImportError as error:
+        raise MissingDependencyError(
+            "finding hands needs MediaPipe: install the `capture` extra (pip install -e .[capture] in the checkout, "
+            "Python 3.12 or older), or give --keypoints"
+        ) from error
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    return mediapipe
+
+
+class HandDetector:
+    """MediaPipe's hand landmarker. A context manager; `tracking` follows hands from frame to frame."""
+
+    def __init__(self, tracking: bool = False, max_hands: int = 4, confidence: float = MIN_CONFIDENCE):
+        with quiet_stderr():
+            self._hands = _mediapipe().solutions.hands.Hands(
+                static_image_mode=not tracking,
+                max_num_hands=max_hands,
+                model_complexity=1,
+                min_detection_confidence=confidence,
+                min_tracking_confidence=confidence,
+            )
+            # the graph starts its threads, and writes its messages, with the first picture
+            self._hands.process(np.zeros((64, 64, 3), np.uint8))
+
+    def __enter__(self) -> HandDetector:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._hands.close()
+
+    def __call__(self, image: np.ndarray) -> list[HandLandmarks]:
+        """All hands of an image [H,W,3] uint8 RGB, largest first."""
+        height, width = image.shape[:2]
+        with quiet_stderr():
+            result = self._hands.process(np.ascontiguousarray(image))
+        if not result.multi_hand_landmarks:
+            return []
+        hands = []
+        for points, world, label in zip(
+            result.multi_hand_landmarks,
+            result.multi_hand_world_landmarks,
+            result.multi_handedness,
+            strict=True,
+        ):
+            hands.append(_from_mediapipe(points, world, label.classification[0], width, height))
+        return _without_doubles(sorted(hands, key=lambda hand: -hand.diagonal))
+
+
+def _from_mediapipe(points: Any, world: Any, label: Any, width: int, height: int) -> HandLandmarks:
+    flat = np.array([[p.x * width, p.y * height] for p in points.landmark])
+    metric = np.array([[p.x, p.y, p.z] for p in world.landmark])
+    # MediaPipe assumes a selfie, flipped like a mirror: what it calls Right is a left hand in a plain photo
+    handedness = "left" if label.label == "Right" else "right"
+    return HandLandmarks(
+        handedness,
+        float(label.score),
+        to_palm(flat, "mediapipe"),
+        np.ones(21),
+        to_palm(metric, "mediapipe"),
+        MEDIAPIPE_TIP_FRACTION,
+    )
+
+
+def _without_doubles(hands: list[HandLandmarks]) -> list[HandLandmarks]:
+    """Drop a hand whose points lie on those of one already kept."""
+    kept: list[HandLandmarks] = []
+    for hand in hands:
+        apart = [
+            np.linalg.norm(hand.keypoints_2d - other.keypoints_2d, axis=1).mean() / other.diagonal for other in kept
+        ]
+        if all(distance > 0.15 for distance in apart):
+            kept.append(hand)
+    return kept
+
+
+def find_hands(image: np.ndarray) -> list[HandLandmarks]:
+    """All hands of a photo [H,W,3] uint8 RGB, largest first; empty when even the retries find none.
+
+    The palm detector sees the whole picture at 192 px, so small, turned or dim hands are tried again on cut-outs, on
+    copies turned by quarter turns and on one with stretched contrast.
+    """
+    with HandDetector() as detector:
+        hands = detector(image)
+    if hands:
+        return hands
+    with HandDetector(confidence=RETRY_CONFIDENCE) as detector:
+        for view in _retry_views(image):
+            hands = [view.back(hand) for hand in detector(view.pixels)]
+            if hands:
+                log.info("hand found on a second look (%s)", view.name)
+                return hands
+    return []
+
+
+@dataclass(frozen=True)
+class _View:
+    """A changed copy of the picture and the way back from its pixels."""
+
+    pixels: np.ndarray
+    name: str
+    rotation: np.ndarray
+    """[2,2] view pixels → image pixels, orthonormal."""
+    offset: np.ndarray
+    scale: float = 1.0
+
+    def back(self, hand: HandLandmarks) -> HandLandmarks:
+        spatial = np.eye(3)
+        spatial[:2, :2] = self.rotation
+        return HandLandmarks(
+            hand.handedness,
+            hand.score,
+            (hand.keypoints_2d * self.scale) @ self.rotation.T + self.offset,
+            hand.confidence,
+            None if hand.keypoints_3d is None else hand.keypoints_3d @ spatial.T,
+            hand.tip_fraction,
+        )
+
+
+def _retry_views(image: np.ndarray) -> Iterator[_View]:
+    height, width = image.shape[:2]
+    same = np.eye(2)
+    border = max(height, width) // 3
+    padded = np.pad(image, ((border, border), (border, border), (0, 0)), mode="edge")
+    yield _View(padded, "wider border", same, np.array([-border, -border], float))
+    yield _View(_stretched(image), "more contrast", same, np.zeros(2))
+    for turns, matrix in ((1, [[0, -1], [1, 0]]), (2, [[-1, 0], [0, -1]]), (3, [[0, 1], [-1, 0]])):
+        corner = {1: (width, 0), 2: (width, height), 3: (0, height)}[turns]
+        yield _View(
+            np.rot90(image, turns),
+            f"turned by {90 * turns}°",
+            np.array(matrix, float),
+            np.array(corner, float),
+        )
+    for parts in (2, 3):
+        side_x, side_y = 2 * width // (parts + 1), 2 * height // (parts + 1)
+        for row in range(parts):
+            for column in range(parts):
+                x, y = column * (width - side_x) // (parts - 1), row * (height - side_y) // (parts - 1)
+                cut = image[y : y + side_y, x : x + side_x]
+                yield _View(cut, f"cut-out {column},{row} of {parts}", same, np.array([x, y], float))
+
+
+def _stretched(image: np.ndarray) -> np.ndarray:
+    low, high = np.percentile(image, (1, 99))
+    return np.clip((image.astype(np.float32) - low) * (255.0 / max(high - low, 1.0)), 0, 255).astype(np.uint8)
+
+
+def choose_hand(hands: list[HandLandmarks], which: str | None, source: str) -> HandLandmarks:
+    """The hand that was asked for: None for the largest, "left"/"right" for the largest of that side, or an index.
+
+    Indices count from 0, largest hand first. Raises CaptureError when there is no such hand.
+    """
+    if not hands:
+        raise CaptureError(
+            f"no hand found in {source}: give a sharp picture with the whole hand in view, or --keypoints"
+        )
+    found = ", ".join(hand.handedness for hand in hands)
+    if which is None:
+        if len(hands) > 1:
+            log.info("%d hands found (%s); the largest is used, --hand chooses another", len(hands), found)
+        return hands[0]
+    if which in ("left", "right"):
+        for hand in hands:
+            if hand.handedness == which:
+                return hand
+        raise CaptureError(f"no {which} hand in {source} (found: {found}): use --hand with one of these or an index")
+    index = hand_index(which)
+    if index is None:
+        raise CaptureError(
+            f"--hand {which} is not left, right or an index: {source} shows {len(hands)} hands ({found})"
+        )
+    if index >= len(hands):
+        raise CaptureError(
+            f"--hand {which} is out of range: {source} shows {len(hands)} hands, counted from 0 ({found})"
+        )
+    return hands[index]
+
+
+def hand_index(which: str | None) -> int | None:
+    """The number in `--hand INDEX`; None for a side or anything else."""
+    return int(which) if which is not None and which.isdecimal() and len(which) < 10 else None
