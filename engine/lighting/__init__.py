@@ -1,0 +1,1 @@
+"""Light: ambient and one lamp, spherical harmonics, spherical Gaussians, equirectangular environments."""

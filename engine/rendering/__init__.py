@@ -1,0 +1,1 @@
+"""Mesh rendering: visibility by Warp kernels, everything that carries gradients in torch."""
