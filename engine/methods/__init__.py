@@ -1,0 +1,1 @@
+"""Methods that make an avatar: input in, avatar folder out."""

@@ -1,0 +1,90 @@
+"""What a HARP personalisation can be told, as one tree of frozen dataclasses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class GeometryWeights:
+    """HARP's table C.1. Lengths in the terms are metres unless they say otherwise."""
+
+    silhouette: float = 7.0
+    """Mean absolute difference of mask and rendered coverage."""
+    anchor: float = 10.0
+    """Root-relative joints against the capture's, decimetres squared."""
+    displacement: float = 2.0
+    """Sum of squares over vertices."""
+    laplacian: float = 4.0
+    normal_consistency: float = 0.1
+    edge_length: float = 0.2
+    """Millimetres squared against the undisplaced hand in the same shape (the paper's ARAP term)."""
+    pose_limits: float = 10.0
+    """Radians squared beyond the joints' limits (not in the paper; one photo leaves depth open)."""
+    shape_prior: float = 2e-3
+    """Squared betas, which have unit variance (not in the paper, for the same reason)."""
+
+
+@dataclass(frozen=True)
+class AppearanceWeights:
+    """HARP's table C.1."""
+
+    photo: float = 1.0
+    perceptual: float = 1.0
+    """Of VGG-16's features where its weights are given; otherwise of Laplacian pyramid bands, which like VGG's early layers
+    compare edges and texture at several scales rather than single pixels, and need no downloaded weights."""
+    albedo_smoothness: float = 2.0
+    normal_regularity: float = 0.5
+    light_prior: float = 1.0
+    """Squared log change of lamp and ambient from the first estimate: smoothness alone would make the skin ever darker
+    and the light brighter, for a dark map has small differences."""
+
+
+@dataclass(frozen=True)
+class HarpConfig:
+    """One personalisation."""
+
+    geometry: GeometryWeights = field(default_factory=GeometryWeights)
+    appearance: AppearanceWeights = field(default_factory=AppearanceWeights)
+    geometry_steps: int = 160
+    joint_steps: int = 40
+    appearance_steps: int = 120
+    geometry_px: int = 288
+    """Longer side of the hand's crop while geometry moves."""
+    appearance_px: int = 512
+    """Longer side of the hand's crop while only appearance moves."""
+    subdivision: int = 1
+    parameter_map_px: int = 512
+    """Side of the albedo and normal maps during optimisation."""
+    texture_px: int = 1024
+    """Side of the exported maps."""
+    learning_rate_geometry: float = 1e-3
+    learning_rate_appearance: float = 1e-2
+    occlusion_rays: int = 192
+    vgg16_weights: Path | None = None
+    """torchvision's VGG-16 state dict (.pth) for the perceptual term; None takes the pyramid."""
+    seed: int = 0
+    shadow: bool = True
+    """The paper's soft shadow test for the lamp."""
+    shadow_samples: int = 7
+    """Directions over the lamp's disc."""
+
+
+def quality(name: str) -> HarpConfig:
+    """ "standard", or "draft" for a look within seconds. Raises ValueError for another name."""
+    if name == "standard":
+        return HarpConfig()
+    if name == "draft":
+        return replace(
+            HarpConfig(),
+            geometry_steps=40,
+            joint_steps=8,
+            appearance_steps=24,
+            geometry_px=192,
+            appearance_px=256,
+            parameter_map_px=256,
+            texture_px=512,
+            occlusion_rays=64,
+        )
+    raise ValueError(f"quality {name!r} is neither 'draft' nor 'standard'")

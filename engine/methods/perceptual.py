@@ -1,0 +1,82 @@
+"""HARP's perceptual term (paper, eq. 10): VGG-16 features where its weights are at hand, a Laplacian pyramid otherwise."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, conv2d, max_pool2d, relu
+
+from ..errors import InputError
+from .losses import pyramid_l1
+
+PerceptualTerm = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(prediction [H,W,3] sRGB in [0,1], target [H,W,3], weight [H,W]) → scalar."""
+
+_BLOCKS = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21))
+"""Convolutions of VGG-16's first four blocks, as torchvision numbers them; pooling lies between the blocks."""
+_CHANNELS = (3, 64, 128, 256, 512)
+_BLOCK_WEIGHTS = (1 / 16, 1 / 8, 1 / 4, 1.0)
+"""Of relu1_2, relu2_2, relu3_3 and relu4_3, as HARP weighs them; the picture itself counts 1."""
+_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def perceptual_term(vgg16_weights: Path | None) -> PerceptualTerm:
+    """The term for the weights that are at hand. Raises InputError for a file that holds other weights."""
+    return pyramid_l1 if vgg16_weights is None else Vgg16Term(read_vgg16(vgg16_weights))
+
+
+class Vgg16Term:
+    """Mean absolute difference of VGG-16 features, in the hand's region.
+
+    The input is normalised as the network was trained, which HARP's published code leaves out.
+    """
+
+    def __init__(self, weights: dict[str, Tensor]):
+        self.weights = weights
+
+    def __call__(self, prediction: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        with torch.no_grad():
+            expected = self.features(target * weight[..., None])
+        region = weight[None, None]
+        total = ((prediction - target).abs().mean(-1) * weight).sum() / weight.sum().clamp_min(1.0)
+        pairs = zip(self.features(prediction * weight[..., None]), expected, _BLOCK_WEIGHTS, strict=True)
+        for block, (found, wanted, share) in enumerate(pairs):
+            if block:
+                region = avg_pool2d(region, 2)
+            difference = (found - wanted).abs().mean(1, keepdim=True)
+            total = total + share * (difference * region).sum() / region.sum().clamp_min(1.0)
+        return total
+
+    def features(self, picture: Tensor) -> list[Tensor]:
+        """Activations [1,C,h,w] after each block, of a picture [H,W,3]."""
+        mean, deviation = picture.new_tensor(_MEAN), picture.new_tensor(_DEVIATION)
+        values = ((picture - mean) / deviation).permute(2, 0, 1)[None]
+        found = []
+        for block, layers in enumerate(_BLOCKS):
+            values = max_pool2d(values, 2) if block else values
+            for layer in layers:
+                kernel, bias = (self.weights[f"features.{layer}.{part}"].to(values) for part in ("weight", "bias"))
+                values = relu(conv2d(values, kernel, bias, padding=1))
+            found.append(values)
+        return found
+
+
+def read_vgg16(path: Path) -> dict[str, Tensor]:
+    """The convolutions of a VGG-16 state dict with torchvision's names, through torch's weights-only reader."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, KeyError, IndexError, pickle.UnpicklingError) as error:
+        raise InputError(f"--vgg16 {path} cannot be read ({error}): give torchvision's vgg16 weights (.pth)") from error
+    for block, layers in enumerate(_BLOCKS):
+        for position, layer in enumerate(layers):
+            inputs, outputs = _CHANNELS[block if position == 0 else block + 1], _CHANNELS[block + 1]
+            for part, shape in (("weight", (outputs, inputs, 3, 3)), ("bias", (outputs,))):
+                name = f"features.{layer}.{part}"
+                value = state.get(name) if isinstance(state, dict) else None
+                if not isinstance(value, Tensor) or tuple(value.shape) != shape or not torch.isfinite(value).all():
+                    raise InputError(f"--vgg16 {path} has no {name} of shape {shape}: give torchvision's vgg16 weights")
+    return {name: value for name, value in state.items() if name.startswith("features.")}
