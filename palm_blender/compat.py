@@ -1,0 +1,57 @@
+"""What differs between Blender 4.2 and 5.2, in one place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+VERSION: tuple[int, int, int] = tuple(bpy.app.version)  # type: ignore[assignment]
+
+
+def enable_nodes(owner: bpy.types.Material | bpy.types.World) -> bpy.types.NodeTree:
+    """The node tree of a material or world, made where it must be asked for (always there from 5.0)."""
+    if VERSION < (5, 0, 0):
+        owner.use_nodes = True
+    return owner.node_tree
+
+
+def new_action(name: str, owner: bpy.types.ID) -> tuple[bpy.types.Action, Any]:
+    """A new action assigned to `owner`, and the collection that its curves are made in with `.new(path, index=i)`.
+
+    From 4.4 an action has slots, and one that is merely assigned may animate nothing: the slot is set explicitly.
+    """
+    action = bpy.data.actions.new(name)
+    animation = owner.animation_data or owner.animation_data_create()
+    animation.action = action
+    if VERSION < (4, 4, 0):
+        return action, action.fcurves
+    slot = action.slots.new(id_type=owner.id_type, name=owner.name)
+    strip = action.layers.new("Layer").strips.new(type="KEYFRAME")
+    animation.action_slot = slot
+    return action, strip.channelbag(slot, ensure=True).fcurves
+
+
+def set_png_output(settings: bpy.types.ImageFormatSettings, alpha: bool, depth: int = 8) -> None:
+    """PNG output; from 5.0 the kind of medium comes before the format."""
+    if hasattr(settings, "media_type"):
+        settings.media_type = "IMAGE"
+    settings.file_format = "PNG"
+    settings.color_mode = "RGBA" if alpha else "RGB"
+    settings.color_depth = str(depth)
+    settings.compression = 15
+
+
+def set_exr_output(settings: bpy.types.ImageFormatSettings, alpha: bool) -> None:
+    """Linear half-float OpenEXR."""
+    if hasattr(settings, "media_type"):
+        settings.media_type = "IMAGE"
+    settings.file_format = "OPEN_EXR"
+    settings.color_mode = "RGBA" if alpha else "RGB"
+    settings.color_depth = "16"
+
+
+def studio_lights() -> Path:
+    """The folder of the eight CC0 environments that Blender brings."""
+    return Path(bpy.utils.system_resource("DATAFILES", path="studiolights/world"))

@@ -1,0 +1,80 @@
+"""The world's light: the avatar's estimated environment, one of Blender's own eight, or a file."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from ..engine.errors import InputError
+from . import compat, materials
+from .cleanup import whole_or_nothing
+
+SUFFIXES = (".exr", ".hdr", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
+
+
+def environment_names() -> list[str]:
+    """Names of the environments that Blender brings."""
+    return sorted(path.stem for path in compat.studio_lights().glob("*.exr"))
+
+
+def find_environment(name: str) -> Path:
+    """The file of an environment given by name or path. Raises InputError."""
+    bundled = compat.studio_lights() / f"{name}.exr"
+    if Path(name).name == name and bundled.is_file():
+        return bundled
+    path = Path(name)
+    if not path.is_file():
+        raise InputError(
+            f"environment {name} is no file and no known name: give an .exr or .hdr, or one of "
+            + ", ".join(environment_names())
+        )
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"environment {name} is no picture: give an equirectangular .exr or .hdr")
+    return path
+
+
+@whole_or_nothing()
+def set_environment(
+    scene: bpy.types.Scene, path: Path, rotation: float = 0.0, strength: float = 1.0, name: str = "Environment"
+) -> bpy.types.World:
+    """Light the scene with an equirectangular picture.
+
+    rotation: radians about +Z, counter-clockwise seen from above; strength ≥ 0. Raises InputError for a file that
+    Blender cannot decode.
+    """
+    world = bpy.data.worlds.new(name)
+    tree = compat.enable_nodes(world)
+    tree.nodes.clear()
+    output = tree.nodes.new("ShaderNodeOutputWorld")
+    background = tree.nodes.new("ShaderNodeBackground")
+    texture = tree.nodes.new("ShaderNodeTexEnvironment")
+    mapping = tree.nodes.new("ShaderNodeMapping")
+    coordinates = tree.nodes.new("ShaderNodeTexCoord")
+    for column, node in enumerate((coordinates, mapping, texture, background, output)):
+        node.location = (250 * column - 800, 0)
+    image = materials.load_image(path, "Linear Rec.709" if path.suffix.lower() in (".exr", ".hdr") else "sRGB")
+    texture.image, texture.projection = image, "EQUIRECTANGULAR"
+    # the mapping turns the looked-up direction, so the light turns the other way
+    mapping.vector_type = "POINT"
+    mapping.inputs["Rotation"].default_value = (0.0, 0.0, -rotation)
+    background.inputs["Strength"].default_value = strength
+    tree.links.new(coordinates.outputs["Generated"], mapping.inputs["Vector"])
+    tree.links.new(mapping.outputs["Vector"], texture.inputs["Vector"])
+    tree.links.new(texture.outputs["Color"], background.inputs["Color"])
+    tree.links.new(background.outputs["Background"], output.inputs["Surface"])
+    scene.world = world
+    return world
+
+
+def direction_to_uv(directions: np.ndarray) -> np.ndarray:
+    """Where an equirectangular picture shows directions [*,3] of Blender's world: u from the left, v from the top.
+
+    Blender's own mapping; a test compares it with Cycles.
+    """
+    x, y, z = np.moveaxis(np.asarray(directions, dtype=float), -1, 0)
+    u = 0.5 - np.arctan2(y, x) / (2 * math.pi)
+    v = np.arccos(np.clip(z / np.linalg.norm(directions, axis=-1), -1, 1)) / math.pi
+    return np.stack([u, v], axis=-1)

@@ -1,0 +1,104 @@
+"""Skin: a Principled shader with the avatar's textures and subsurface scattering of skin's size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+
+from ..engine.avatar.folder import Avatar
+from ..engine.errors import InputError
+from . import compat
+from .console import quiet_blender
+
+SUBSURFACE_SCALE_M = 0.0008
+"""Mean free path at radius 1; the scene's unit is the metre. Below skin's own 1 to 3 mm, because an albedo taken from
+photos is blurred by scattering already."""
+
+SUBSURFACE_RADIUS = (1.0, 0.42, 0.24)
+"""Relative mean free paths of red, green and blue light: blood lets red travel farther."""
+
+SKIN_IOR = 1.4
+
+GLOSS_IN_ALBEDO = {"harp": 0.03}
+"""Reflectance to take off the albedo of methods that explain a photo by diffuse skin alone: the mean gloss of skin at
+IOR 1.4, which their albedo contains and the shader adds once more."""
+
+
+def skin_material(avatar: Avatar, name: str) -> bpy.types.Material:
+    """The avatar's skin; its textures are packed, so that the scene can be moved without the avatar folder."""
+    material = bpy.data.materials.new(name)
+    tree = compat.enable_nodes(material)
+    tree.nodes.clear()
+    output = tree.nodes.new("ShaderNodeOutputMaterial")
+    shader = tree.nodes.new("ShaderNodeBsdfPrincipled")
+    output.location, shader.location = (600, 0), (300, 0)
+    tree.links.new(shader.outputs["BSDF"], output.inputs["Surface"])
+    shader.subsurface_method = "RANDOM_WALK_SKIN"
+    for socket, value in {
+        "Subsurface Weight": 1.0,
+        "Subsurface Radius": SUBSURFACE_RADIUS,
+        "Subsurface Scale": SUBSURFACE_SCALE_M,
+        "Subsurface IOR": SKIN_IOR,
+        "Subsurface Anisotropy": 0.0,
+        "IOR": SKIN_IOR,
+        "Specular IOR Level": 0.5,
+        "Metallic": 0.0,
+        "Roughness": 0.5,
+    }.items():
+        shader.inputs[socket].default_value = value
+    albedo = _texture(tree, avatar.image("albedo.png"), "sRGB", (-300, 300))
+    roughness = _texture(tree, avatar.image("roughness.png"), "Non-Color", (-300, 0))
+    normal = _texture(tree, avatar.image("normal.png"), "Non-Color", (-300, -300))
+    bump = tree.nodes.new("ShaderNodeNormalMap")
+    bump.space, bump.uv_map, bump.location = "TANGENT", "UVMap", (0, -300)
+    diffuse = _without_gloss(tree, albedo.outputs["Color"], GLOSS_IN_ALBEDO.get(avatar.method, 0.0))
+    tree.links.new(diffuse, shader.inputs["Base Color"])
+    tree.links.new(roughness.outputs["Color"], shader.inputs["Roughness"])
+    tree.links.new(normal.outputs["Color"], bump.inputs["Color"])
+    tree.links.new(bump.outputs["Normal"], shader.inputs["Normal"])
+    return material
+
+
+def _texture(
+    tree: bpy.types.NodeTree, path: Path, colour_space: str, location: tuple[int, int]
+) -> bpy.types.ShaderNodeTexImage:
+    node = tree.nodes.new("ShaderNodeTexImage")
+    node.image = load_image(path, colour_space)
+    node.label, node.location, node.interpolation = path.stem, location, "Cubic"
+    return node
+
+
+def _without_gloss(tree: bpy.types.NodeTree, colour: bpy.types.NodeSocket, gloss: float) -> bpy.types.NodeSocket:
+    """The colour less a grey reflectance, but never less than half of it."""
+    if not gloss:
+        return colour
+    less, half, greater = (tree.nodes.new("ShaderNodeVectorMath") for _ in range(3))
+    for row, (node, operation) in enumerate(((less, "SUBTRACT"), (half, "MULTIPLY"), (greater, "MAXIMUM"))):
+        node.operation, node.location = operation, (0, 500 - 150 * row)
+    less.inputs[1].default_value, half.inputs[1].default_value = (gloss,) * 3, (0.5,) * 3
+    tree.links.new(colour, less.inputs[0])
+    tree.links.new(colour, half.inputs[0])
+    tree.links.new(less.outputs["Vector"], greater.inputs[0])
+    tree.links.new(half.outputs["Vector"], greater.inputs[1])
+    return greater.outputs["Vector"]
+
+
+def load_image(path: Path, colour_space: str, pack: bool = True) -> bpy.types.Image:
+    """An image file as a data-block of its own, packed into the scene.
+
+    Raises InputError if Blender cannot decode it.
+    """
+    with quiet_blender(errors=True):
+        try:
+            image = bpy.data.images.load(str(Path(path).absolute()))
+        except RuntimeError as error:
+            raise InputError(f"{path} cannot be read: check that it exists and its rights") from error
+        image.colorspace_settings.name = colour_space
+        decoded = image.size[0] > 0 and image.has_data
+    if not decoded:
+        bpy.data.images.remove(image)
+        raise InputError(f"{path} cannot be decoded: it is damaged, or not a picture that Blender reads")
+    if pack:
+        image.pack()
+    return image
