@@ -29,6 +29,7 @@ from ..rendering.bake import texel_map
 from ..rendering.crop import Crop, crop_around
 from ..rendering.mesh import see, surface_values
 from ..rendering.shadow import parallel_shadow_map, soft_visibility
+from ..training.perceptual import perceptual_term
 from .config import HarpConfig
 from .harp_model import AppearanceParameters, GeometryParameters, PosedHand, Template, build_template, pose_hand
 from .harp_stages import (
@@ -41,7 +42,6 @@ from .harp_stages import (
     shading_of,
 )
 from .light_estimation import estimate_light
-from .perceptual import perceptual_term
 from .skin_bake import PhotoView, SkinMaps, bake_skin, hand_points
 from .wrist import beyond_wrist
 

@@ -19,6 +19,7 @@ from ..rendering.occlusion import ambient_visibility, bounced_lamp, multiple_bou
 from ..rendering.shadow import disc_visibility
 from ..rendering.surface import corner_tangents, perturb_normal, vertex_normals
 from ..rendering.texture import sample_texture
+from ..training.perceptual import PerceptualTerm
 from .adam import Adam, cosine_fall
 from .config import AppearanceWeights, GeometryWeights, HarpConfig
 from .harp_model import AppearanceParameters, GeometryParameters, PosedHand, Template, displacement, pose_hand
@@ -33,7 +34,6 @@ from .losses import (
     random_offset,
     upright_normals,
 )
-from .perceptual import PerceptualTerm
 
 SHADOW_EVERY = 15
 """Steps between shadow tests while only appearance moves: the lamp turns slowly and the shape not at all."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, interpolate, normalize
+from torch.nn.functional import normalize
 
 from ..rendering.antialias import EdgeTable
 
@@ -81,25 +81,6 @@ def limit_energy(hand_pose: Tensor, axes: Tensor, limits: Tensor) -> Tensor:
     components = (axes @ hand_pose.reshape(15, 3, 1))[..., 0]
     beyond = (components - limits[..., 1]).clamp_min(0) + (limits[..., 0] - components).clamp_min(0)
     return (beyond**2).sum()
-
-
-def pyramid_l1(prediction: Tensor, target: Tensor, weight: Tensor, levels: int = 4) -> Tensor:
-    """Sum over Laplacian pyramid bands of the weighted mean absolute difference; replaces HARP's VGG term.
-
-    prediction, target [H,W,C]; weight [H,W]. The pictures are faded to zero outside the weight, so that no band sees what
-    lies beyond the hand.
-    """
-    difference = ((prediction - target) * weight[..., None]).permute(2, 0, 1)[None]
-    mask = weight[None, None]
-    total = prediction.new_zeros(())
-    for _ in range(levels):
-        if min(difference.shape[-2:]) < 4:
-            break
-        coarse, coarse_mask = avg_pool2d(difference, 2, ceil_mode=True), avg_pool2d(mask, 2, ceil_mode=True)
-        blurred = interpolate(coarse, size=difference.shape[-2:], mode="bilinear", align_corners=False)
-        total = total + ((difference - blurred).abs().mean(1) * mask[:, 0]).sum() / mask.sum().clamp_min(1.0)
-        difference, mask = coarse, coarse_mask
-    return total
 
 
 def random_offset(deviation_px: float, generator: torch.Generator) -> tuple[int, int]:

@@ -19,7 +19,6 @@ from engine.methods.losses import (
     map_smoothness,
     masked_l1,
     normal_consistency,
-    pyramid_l1,
     random_offset,
     uniform_laplacian,
     upright_normals,
@@ -27,6 +26,7 @@ from engine.methods.losses import (
 from engine.methods.rerender import rerender_score
 from engine.rendering.antialias import edge_table
 from engine.rendering.mesh import Picture
+from engine.training.perceptual import pyramid_l1
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""HARP's perceptual term (paper, eq. 10): VGG-16 features where its weights are at hand, a Laplacian pyramid otherwise."""
+"""A perceptual term (HARP, eq. 10; for PALM's LPIPS): VGG-16 features where its weights are at hand, else a Laplacian pyramid."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, conv2d, max_pool2d, relu
+from torch.nn.functional import avg_pool2d, conv2d, interpolate, max_pool2d, relu
 
 from ..errors import InputError
-from .losses import pyramid_l1
 
 PerceptualTerm = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(prediction [H,W,3] sRGB in [0,1], target [H,W,3], weight [H,W]) → scalar."""
@@ -27,6 +26,25 @@ _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 def perceptual_term(vgg16_weights: Path | None) -> PerceptualTerm:
     """The term for the weights that are at hand. Raises InputError for a file that holds other weights."""
     return pyramid_l1 if vgg16_weights is None else Vgg16Term(read_vgg16(vgg16_weights))
+
+
+def pyramid_l1(prediction: Tensor, target: Tensor, weight: Tensor, levels: int = 4) -> Tensor:
+    """Sum over Laplacian pyramid bands of the weighted mean absolute difference; replaces HARP's VGG term.
+
+    prediction, target [H,W,C]; weight [H,W]. The pictures are faded to zero outside the weight, so that no band sees what
+    lies beyond the hand.
+    """
+    difference = ((prediction - target) * weight[..., None]).permute(2, 0, 1)[None]
+    mask = weight[None, None]
+    total = prediction.new_zeros(())
+    for _ in range(levels):
+        if min(difference.shape[-2:]) < 4:
+            break
+        coarse, coarse_mask = avg_pool2d(difference, 2, ceil_mode=True), avg_pool2d(mask, 2, ceil_mode=True)
+        blurred = interpolate(coarse, size=difference.shape[-2:], mode="bilinear", align_corners=False)
+        total = total + ((difference - blurred).abs().mean(1) * mask[:, 0]).sum() / mask.sum().clamp_min(1.0)
+        difference, mask = coarse, coarse_mask
+    return total
 
 
 class Vgg16Term:

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from engine.errors import InputError
-from engine.methods.losses import pyramid_l1
-from engine.methods.perceptual import perceptual_term
+from engine.training.perceptual import perceptual_term, pyramid_l1
 
 LAYERS = {0: (64, 3), 2: (64, 64), 5: (128, 64), 7: (128, 128), 10: (256, 128), 12: (256, 256), 14: (256, 256)}
 LAYERS |= {17: (512, 256), 19: (512, 512), 21: (512, 512)}
