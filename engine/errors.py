@@ -36,6 +36,18 @@ class AvatarError(InputError):
     """An avatar folder is incomplete, damaged or of a newer schema."""
 
 
+class DatasetError(InputError):
+    """A data set's folder is incomplete, damaged or inconsistent."""
+
+
+class PriorError(InputError):
+    """A prior cannot be read, or does not fit the hand model or the configuration."""
+
+
+class CheckpointError(InputError):
+    """A training checkpoint cannot be read or resumed from."""
+
+
 class MissingDependencyError(PalmError):
     """An optional package is needed for what was asked."""
 
