@@ -5,34 +5,9 @@ They carry no gradient: which face a pixel sees is a constant, and all that depe
 
 from __future__ import annotations
 
-import os
-from typing import Any
+from ..warp_start import launch, wp
 
-import warp as wp
-
-
-def _start_warp() -> None:
-    """Initialise Warp without its native notice about a missing NVIDIA driver: the CPU is a device of full standing here."""
-    if hasattr(wp, "LOG_ERROR"):
-        wp.config.log_level = wp.LOG_ERROR
-    else:
-        wp.config.quiet = True
-    try:
-        kept = os.dup(2)
-    except OSError:
-        wp.init()
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        wp.init()
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
-_start_warp()
+__all__ = ["cast_shadow_rays", "launch", "rasterize_faces"]
 
 
 @wp.kernel
@@ -82,8 +57,3 @@ def cast_shadow_rays(
     query = wp.mesh_query_ray_anyhit(mesh, origins[origin_index], directions[direction_index], max_distance)
     if query:
         hit[origin_index, direction_index] = wp.uint8(1)
-
-
-def launch(kernel: Any, dim: Any, inputs: list[Any], device: Any) -> None:
-    """Run a kernel on the torch device that holds its arrays."""
-    wp.launch(kernel, dim=dim, inputs=inputs, device=wp.device_from_torch(device))
