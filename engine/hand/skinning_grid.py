@@ -75,6 +75,19 @@ def pack_weight_grids(weight_grids: Tensor) -> SkinningGrids:
     return packed._replace(starts=torch.full_like(packed.starts, (1 << weight_grids.shape[-1]) - 1))
 
 
+def joined_grids(parts: Sequence[SkinningGrids]) -> SkinningGrids:
+    """The shapes of several SkinningGrids as one: a batch of hands from shapes that were kept apart."""
+    if len(parts) == 1:
+        return parts[0]
+    first_row = [0]
+    for part in parts:
+        first_row += [first_row[-1] + row for row in part.first_row[1:]]
+    weights, row_of_node, starts = (
+        torch.cat([getattr(part, name) for part in parts]) for name in ("weights", "row_of_node", "starts")
+    )
+    return SkinningGrids(weights, tuple(first_row), row_of_node, starts)
+
+
 def _nearest_weights(
     rest_vertices: Tensor, skinning_weights: Tensor, box: CanonicalBox, resolution: int, neighbours: int
 ) -> tuple[Tensor, np.ndarray]:
