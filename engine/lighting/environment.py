@@ -20,6 +20,12 @@ def blender_world(directions: Tensor) -> Tensor:
     return torch.stack([x, z, -y], dim=-1)
 
 
+def opencv_world(directions: Tensor) -> Tensor:
+    """The inverse of `blender_world`: Blender world axes → OpenCV axes, (x, −z, y)."""
+    x, y, z = directions.unbind(-1)
+    return torch.stack([x, -z, y], dim=-1)
+
+
 def direction_to_uv(directions: Tensor) -> Tensor:
     """Unit world directions [*,3] → [*,2] (u, v), v from the top, both in [0,1]."""
     x, y, z = directions.unbind(-1)
