@@ -1,0 +1,1 @@
+"""The canonical fields of PALM-Net: signed distance, density, radiance and material, and the encodings they stand on."""
