@@ -9,6 +9,7 @@ from ..warp_start import wp
 wp.set_module_options({"enable_backward": False})
 
 mat34 = wp.types.matrix(shape=(3, 4), dtype=wp.float32)
+SMALLEST_DETERMINANT = wp.constant(0.02)
 
 
 @wp.struct
@@ -24,42 +25,50 @@ class BlendGrid:
     resolution: wp.int32
 
 
+@wp.struct
+class Cell:
+    """Where a canonical point lies in its hand's grid."""
+
+    node: wp.int32  # the cell's low corner, in row_of_node
+    row: wp.int32  # the hand's first row
+    fraction: wp.vec3  # in [0,1], constant beyond the cube's faces
+
+
 @wp.func
-def cell_coordinate(position: float, resolution: int) -> float:
-    """The low corner of the cell that holds a position (in nodes); beyond the cube, of the nearest cell."""
+def low_corner(position: float, resolution: int) -> float:
     return wp.clamp(wp.floor(position), 0.0, float(resolution - 2))
 
 
 @wp.func
-def corner(grid: BlendGrid, node: int, row: int) -> mat34:
-    return grid.transforms[row + grid.row_of_node[node]]
+def cell_of(grid: BlendGrid, hand: int, x: wp.vec3) -> Cell:
+    r = grid.resolution
+    p = (x - grid.low) * grid.nodes_per_metre
+    base = wp.vec3(low_corner(p[0], r), low_corner(p[1], r), low_corner(p[2], r))
+    f = p - base
+    cell = Cell()
+    cell.node = grid.first_node[hand] + (int(base[2]) * r + int(base[1])) * r + int(base[0])
+    cell.row = grid.first_row[hand]
+    cell.fraction = wp.vec3(wp.clamp(f[0], 0.0, 1.0), wp.clamp(f[1], 0.0, 1.0), wp.clamp(f[2], 0.0, 1.0))
+    return cell
 
 
 @wp.func
-def blend_at(grid: BlendGrid, node: int, row: int, f: wp.vec3) -> mat34:
-    """Trilinear interpolation in the cell whose low corner is `node`; f in [0,1]³."""
+def corner(grid: BlendGrid, cell: Cell, x: int, y: int, z: int) -> mat34:
     r = grid.resolution
-    gx = 1.0 - f[0]
-    c00 = gx * corner(grid, node, row) + f[0] * corner(grid, node + 1, row)
-    c10 = gx * corner(grid, node + r, row) + f[0] * corner(grid, node + r + 1, row)
-    c01 = gx * corner(grid, node + r * r, row) + f[0] * corner(grid, node + r * r + 1, row)
-    c11 = gx * corner(grid, node + r * r + r, row) + f[0] * corner(grid, node + r * r + r + 1, row)
-    return (1.0 - f[2]) * ((1.0 - f[1]) * c00 + f[1] * c10) + f[2] * ((1.0 - f[1]) * c01 + f[1] * c11)
+    return grid.transforms[cell.row + grid.row_of_node[cell.node + (z * r + y) * r + x]]
 
 
 @wp.func
 def blend(grid: BlendGrid, hand: int, x: wp.vec3) -> mat34:
-    """The blended transform at a canonical point, constant beyond the cube's faces."""
-    p = (x - grid.low) * grid.nodes_per_metre
-    base = wp.vec3(
-        cell_coordinate(p[0], grid.resolution),
-        cell_coordinate(p[1], grid.resolution),
-        cell_coordinate(p[2], grid.resolution),
-    )
-    f = p - base
-    f = wp.vec3(wp.clamp(f[0], 0.0, 1.0), wp.clamp(f[1], 0.0, 1.0), wp.clamp(f[2], 0.0, 1.0))
-    node = (int(base[2]) * grid.resolution + int(base[1])) * grid.resolution + int(base[0])
-    return blend_at(grid, grid.first_node[hand] + node, grid.first_row[hand], f)
+    """The blended transform at a canonical point: trilinear in its cell."""
+    cell = cell_of(grid, hand, x)
+    f = cell.fraction
+    g = wp.vec3(1.0, 1.0, 1.0) - f
+    c00 = g[0] * corner(grid, cell, 0, 0, 0) + f[0] * corner(grid, cell, 1, 0, 0)
+    c10 = g[0] * corner(grid, cell, 0, 1, 0) + f[0] * corner(grid, cell, 1, 1, 0)
+    c01 = g[0] * corner(grid, cell, 0, 0, 1) + f[0] * corner(grid, cell, 1, 0, 1)
+    c11 = g[0] * corner(grid, cell, 0, 1, 1) + f[0] * corner(grid, cell, 1, 1, 1)
+    return g[2] * (g[1] * c00 + f[1] * c10) + f[2] * (g[1] * c01 + f[1] * c11)
 
 
 @wp.func
@@ -78,12 +87,17 @@ def carry(m: mat34, x: wp.vec3) -> wp.vec3:
 
 
 @wp.func
-def start_allowed(grid: BlendGrid, starts: wp.array(dtype=wp.int32), hand: int, x: wp.vec3, bone: int) -> bool:
-    """Whether a search from bone `bone` may begin at x: inside the cube, and where that bone has some weight."""
+def inside(grid: BlendGrid, x: wp.vec3) -> bool:
+    """Whether a point lies in the cube."""
     p = (x - grid.low) * grid.nodes_per_metre
     last = float(grid.resolution - 1)
-    if p[0] < 0.0 or p[1] < 0.0 or p[2] < 0.0 or p[0] > last or p[1] > last or p[2] > last:
-        return False
+    return wp.min(p[0], wp.min(p[1], p[2])) >= 0.0 and wp.max(p[0], wp.max(p[1], p[2])) <= last
+
+
+@wp.func
+def start_matters(grid: BlendGrid, starts: wp.array(dtype=wp.int32), hand: int, x: wp.vec3, bone: int) -> bool:
+    """Whether the hand is near and the bone has some weight around x, a point in the cube."""
+    p = (x - grid.low) * grid.nodes_per_metre
     cell = (int(p[2]) * grid.resolution + int(p[1])) * grid.resolution + int(p[0])
     return ((starts[grid.first_node[hand] + cell] >> bone) & 1) == 1
 
@@ -110,19 +124,27 @@ def search(
     index = first + wp.tid()
     target = points[index]
     hand = hands[index]
+    bone_count = bones.shape[1]
     number = int(0)
-    size = 2.0 * float(grid.resolution - 1) / grid.nodes_per_metre * 0.5
-    for bone in range(bones.shape[1]):
+    attempt = int(0)
+    # every bone that matters where its rigid frame puts the point; the others only when those find nothing
+    while attempt < bone_count or (attempt < 2 * bone_count and number == 0):
+        again = attempt >= bone_count
+        bone = attempt % bone_count
+        attempt += 1
         rigid = bones[hand, bone]
         offset = target - wp.vec3(rigid[0, 3], rigid[1, 3], rigid[2, 3])
         x = wp.transpose(linear_part(rigid)) * offset
-        if start_allowed(grid, starts, hand, x, bone):
+        if inside(grid, x) and start_matters(grid, starts, hand, x, bone) != again:
             m = blend(grid, hand, x)
             residual = carry(m, x) - target
             inverse = wp.transpose(linear_part(m))
             error = wp.length(residual)
             step = int(0)
-            while error >= converged and error <= diverged and step < iterations:
+            allowed = iterations
+            if again:
+                allowed = 3 * iterations
+            while error >= converged and error <= diverged and step < allowed:
                 dx = -(inverse * residual)
                 x = x + dx
                 m = blend(grid, hand, x)
@@ -135,12 +157,7 @@ def search(
                 residual = after
                 error = wp.length(residual)
                 step += 1
-            inside = x - grid.low
-            if (
-                error < converged
-                and wp.min(inside[0], wp.min(inside[1], inside[2])) >= 0.0
-                and wp.max(inside[0], wp.max(inside[1], inside[2])) <= size
-            ):
+            if error < converged and inside(grid, x):
                 new = bool(True)
                 for other in range(number):
                     if wp.length(found[index, other] - x) < duplicate:
@@ -149,6 +166,32 @@ def search(
                     found[index, number] = x
                     number += 1
     count[index] = number
+
+
+@wp.func
+def change_of_blend(grid: BlendGrid, hand: int, x: wp.vec3) -> wp.mat33:
+    """d/dp of blend(p) [x; 1] at p = x: the part of the map's Jacobian that comes from the weights' change."""
+    cell = cell_of(grid, hand, x)
+    f = cell.fraction
+    g = wp.vec3(1.0, 1.0, 1.0) - f
+    y000 = carry(corner(grid, cell, 0, 0, 0), x)
+    y100 = carry(corner(grid, cell, 1, 0, 0), x)
+    y010 = carry(corner(grid, cell, 0, 1, 0), x)
+    y110 = carry(corner(grid, cell, 1, 1, 0), x)
+    y001 = carry(corner(grid, cell, 0, 0, 1), x)
+    y101 = carry(corner(grid, cell, 1, 0, 1), x)
+    y011 = carry(corner(grid, cell, 0, 1, 1), x)
+    y111 = carry(corner(grid, cell, 1, 1, 1), x)
+    along_x = g[2] * (g[1] * (y100 - y000) + f[1] * (y110 - y010)) + f[2] * (
+        g[1] * (y101 - y001) + f[1] * (y111 - y011)
+    )
+    along_y = g[2] * (g[0] * (y010 - y000) + f[0] * (y110 - y100)) + f[2] * (
+        g[0] * (y011 - y001) + f[0] * (y111 - y101)
+    )
+    along_z = g[1] * (g[0] * (y001 - y000) + f[0] * (y101 - y100)) + f[1] * (
+        g[0] * (y011 - y010) + f[0] * (y111 - y110)
+    )
+    return wp.matrix_from_cols(along_x, along_y, along_z) * grid.nodes_per_metre
 
 
 @wp.kernel
@@ -160,32 +203,13 @@ def differentiate(
     linear: wp.array(dtype=wp.mat33),
     inverse_jacobian: wp.array(dtype=wp.mat33),
 ):
-    """At canonical points: the blended 3x3 and the inverse of the skinning map's whole Jacobian, the weights' change included."""
+    """At canonical points in the cube: the blended 3x3, and the inverse of the skinning map's whole Jacobian."""
     index = first + wp.tid()
-    x = points[index]
-    hand = hands[index]
-    r = grid.resolution
-    p = (x - grid.low) * grid.nodes_per_metre
-    base = wp.vec3(cell_coordinate(p[0], r), cell_coordinate(p[1], r), cell_coordinate(p[2], r))
-    f = p - base
-    f = wp.vec3(wp.clamp(f[0], 0.0, 1.0), wp.clamp(f[1], 0.0, 1.0), wp.clamp(f[2], 0.0, 1.0))
-    node = grid.first_node[hand] + (int(base[2]) * r + int(base[1])) * r + int(base[0])
-    row = grid.first_row[hand]
-    rotation = linear_part(blend_at(grid, node, row, f))
-    jacobian = rotation
-    for axis in range(3):
-        if p[axis] >= 0.0 and p[axis] <= float(r - 1):
-            low, high = f, f
-            low[axis] = 0.0
-            high[axis] = 1.0
-            slope = (carry(blend_at(grid, node, row, high), x) - carry(blend_at(grid, node, row, low), x)) * (
-                grid.nodes_per_metre
-            )
-            for component in range(3):
-                jacobian[component, axis] = jacobian[component, axis] + slope[component]
+    rotation = linear_part(blend(grid, hands[index], points[index]))
+    jacobian = rotation + change_of_blend(grid, hands[index], points[index])
     linear[index] = rotation
     # where the map folds, its inverse has no bound: there the rotation's serves
-    if wp.abs(wp.determinant(jacobian)) > 0.02:
+    if wp.abs(wp.determinant(jacobian)) > SMALLEST_DETERMINANT:
         inverse_jacobian[index] = wp.inverse(jacobian)
     else:
         inverse_jacobian[index] = wp.transpose(rotation)

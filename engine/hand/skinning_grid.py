@@ -22,7 +22,7 @@ REACH_M = 0.040
 """Nodes farther than this from the hand copy the weights of the nearest node within; searches start only within."""
 START_WEIGHT = 0.02
 """Least skinning weight that a bone must have around a start point for a search to begin there."""
-START_MARGIN_CELLS = 2
+START_MARGIN_CELLS = 4
 """How far around the start point that weight is looked for."""
 
 
