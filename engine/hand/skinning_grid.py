@@ -22,7 +22,7 @@ REACH_M = 0.040
 """Nodes farther than this from the hand copy the weights of the nearest node within; searches start only within."""
 START_WEIGHT = 0.02
 """Least skinning weight that a bone must have around a start point for a search to begin there."""
-START_MARGIN_CELLS = 4
+START_MARGIN_M = 0.02
 """How far around the start point that weight is looked for."""
 
 
@@ -65,13 +65,14 @@ def skinning_grids(
 ) -> SkinningGrids:
     """`skinning_grid` of several shapes [G,V,3] in the compact form that makes a deformer cheap. About a second a shape."""
     pairs = [_nearest_weights(shape, skinning_weights, box, resolution, neighbours) for shape in rest_vertices]
-    return _pack([weights for weights, _ in pairs], [distance < reach for _, distance in pairs])
+    margin = round(START_MARGIN_M * (resolution - 1) / (2 * box.half_size))
+    return _pack([weights for weights, _ in pairs], [distance < reach for _, distance in pairs], margin)
 
 
 def pack_weight_grids(weight_grids: Tensor) -> SkinningGrids:
     """Plain grids [G,R,R,R,16] in compact form, every node kept and every search allowed."""
     everywhere = np.ones(tuple(weight_grids.shape[1:4]), dtype=bool)
-    packed = _pack(list(weight_grids), [everywhere] * len(weight_grids))
+    packed = _pack(list(weight_grids), [everywhere] * len(weight_grids), 0)
     return packed._replace(starts=torch.full_like(packed.starts, (1 << weight_grids.shape[-1]) - 1))
 
 
@@ -106,7 +107,7 @@ def _nearest_weights(
     return weights.reshape(resolution, resolution, resolution, -1), distance[:, 0].reshape((resolution,) * 3)
 
 
-def _pack(weight_grids: list[Tensor], stored: list[np.ndarray]) -> SkinningGrids:
+def _pack(weight_grids: list[Tensor], stored: list[np.ndarray], margin_cells: int) -> SkinningGrids:
     rows, first_row, row_of_node, starts = [], [0], [], []
     for weights, near in zip(weight_grids, stored, strict=True):
         # a cell that holds a stored node stores all its corners, so that interpolation near the hand is exact
@@ -119,16 +120,16 @@ def _pack(weight_grids: list[Tensor], stored: list[np.ndarray]) -> SkinningGrids
         rows.append(weights[torch.from_numpy(kept).to(weights.device)])
         first_row.append(first_row[-1] + int(kept.sum()))
         row_of_node.append(torch.from_numpy(numbers))
-        starts.append(torch.from_numpy(_start_bits(weights, near)))
+        starts.append(torch.from_numpy(_start_bits(weights, near, margin_cells)))
     device = weight_grids[0].device
     return SkinningGrids(
         torch.cat(rows), tuple(first_row), torch.stack(row_of_node).to(device), torch.stack(starts).to(device)
     )
 
 
-def _start_bits(weights: Tensor, near: np.ndarray) -> np.ndarray:
+def _start_bits(weights: Tensor, near: np.ndarray, margin_cells: int) -> np.ndarray:
     """[R,R,R] int32 with bit j where bone j matters within the margin of the cell and the hand is near."""
-    size = 2 * START_MARGIN_CELLS + 1
+    size = 2 * margin_cells + 1
     values = weights.detach().cpu().numpy()
     bits = np.zeros(near.shape, dtype=np.int32)
     for bone in range(values.shape[-1]):

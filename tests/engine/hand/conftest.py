@@ -12,6 +12,13 @@ import torch
 
 from engine.hand.joints import MANO_PARENTS
 
+DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
+
+
+@pytest.fixture(params=DEVICES)
+def device(request: pytest.FixtureRequest) -> torch.device:
+    return torch.device(request.param)
+
 
 def mano_like_fields(seed: int = 0, vertices: int = 778, faces: int = 1538) -> dict[str, object]:
     generator = np.random.default_rng(seed)
