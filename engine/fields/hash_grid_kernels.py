@@ -311,19 +311,19 @@ def point_gradient(
 
 def as_points(tensor: Any) -> Any:
     """[N,3] float32 → Warp array of N vectors that shares its memory."""
-    return wp.from_torch(tensor, dtype=wp.vec3)
+    return wp.from_torch(tensor.detach(), dtype=wp.vec3)
 
 
 def as_pairs(tensor: Any) -> Any:
     """[*,2] float32 → Warp array of the leading shape that shares its memory."""
-    return wp.from_torch(tensor, dtype=wp.vec2)
+    return wp.from_torch(tensor.detach(), dtype=wp.vec2)
 
 
 def as_matrices(tensor: Any) -> Any:
     """[*,2,3] float32 → Warp array of the leading shape that shares its memory."""
-    return wp.from_torch(tensor, dtype=Matrix23)
+    return wp.from_torch(tensor.detach(), dtype=Matrix23)
 
 
 def as_numbers(tensor: Any) -> Any:
     """Any tensor → Warp array of scalars that shares its memory."""
-    return wp.from_torch(tensor)
+    return wp.from_torch(tensor.detach())
