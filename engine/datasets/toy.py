@@ -50,8 +50,8 @@ class ToyConfig:
     subdivisions: int = 1
     """Of the open hand's mesh."""
     pixel_samples: int = 4
-    light_samples: int = 32
-    bounces: int = 1
+    light_samples: int = 128
+    bounces: int = 0
     brdf: str = "principled"
     edges_over_black: bool = False
     """Pixels that the outline crosses: True darkens them by what they see of a black background, as a photo would; False
