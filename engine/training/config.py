@@ -1,0 +1,111 @@
+"""What the training of a prior can be told, as one tree of frozen dataclasses, and its two presets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ..fields.config import OFFICIAL, OPEN, FieldsConfig
+from ..rendering.render_config import RenderConfig
+from .sampling import PixelSampling
+from .schedules import Schedule
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """PALM, supplement, table 1."""
+
+    radiance: float = 1.0
+    physical: float = 0.2
+    mask: float = 0.1
+    perceptual: float = 0.1
+    normal_start: float = 0.5
+    normal_end: float = 0.1
+    eikonal: float = 1e-5
+    curvature: float = 0.1
+    latent: float = 1e-3
+
+
+@dataclass(frozen=True)
+class LearningRates:
+    """Of Adam, per part. The paper prints 1e-4 for the slow parts, its code has 5e-4; this is the code's."""
+
+    networks: float = 1e-3
+    """Radiance, density, material and the light."""
+    slow: float = 5e-4
+    """Geometry, pose encoder, codes."""
+    radiance_decay: float = 1e-4
+    """Weight decay of the radiance grid."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    epsilon: float = 1e-15
+    gradient_clip: float = 0.5
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Fitting the geometry to the hand model's signed distance before any picture is seen."""
+
+    steps: int = 30_000
+    poses: int = 256
+    """Frames of the data whose shape and pose correctives are fitted, at most."""
+    points_per_pose: int = 45_056
+    """9/10 near the surface, 1/10 anywhere (published code: 40,960 + 4,096)."""
+    batch: int = 16_384
+    rate: float = 5e-4
+    eikonal: float = 1e-5
+    scale: float = 1e4
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run."""
+
+    fields: FieldsConfig
+    render: RenderConfig
+    pretrain: PretrainConfig = field(default_factory=PretrainConfig)
+    schedule: Schedule = field(default_factory=Schedule)
+    pixels: PixelSampling = field(default_factory=PixelSampling)
+    physical_rays: int = 1_027
+    """Of each image, on the mask, that are also rendered physically; light samples a ray: `render`."""
+    weights: LossWeights = field(default_factory=LossWeights)
+    rates: LearningRates = field(default_factory=LearningRates)
+    images_per_step: int = 128
+    subdivision: int = 2
+    """Of the hand model: two rounds for MANO's 778 vertices, one for the open hand's."""
+    light_lobes: int = 64
+    checkpoint_every: int = 1_000
+    preview_every: int = 1_000
+    validate_every: int = 4_000
+    seed: int = 42
+    vgg16_weights: Path | None = None
+    """torchvision's VGG-16 for the perceptual term; None takes the pyramid."""
+
+
+def training_config(name: str) -> TrainConfig:
+    """`official`: the paper's run, for a row of large GPUs. `open`: the bundled prior's, small enough for a CPU."""
+    if name == "official":
+        return TrainConfig(fields=OFFICIAL, render=RenderConfig())
+    if name == "open":
+        return TrainConfig(
+            fields=OPEN,
+            render=RenderConfig(
+                importance_rounds=1, importance_samples=8, weight_cutoff=1e-3, light_rows=4, light_columns=8
+            ),
+            pretrain=PretrainConfig(steps=600, poses=24, points_per_pose=11_264, batch=4_096, rate=5e-3),
+            schedule=Schedule(total_steps=1_600),
+            pixels=PixelSampling(scattered=96, patch_px=16, patch_strides=(1, 2, 4), patch_every=4, box_margin_px=8),
+            physical_rays=24,
+            rates=LearningRates(networks=5e-3, slow=1e-3),
+            images_per_step=4,
+            subdivision=1,
+            light_lobes=32,
+            checkpoint_every=200,
+            preview_every=400,
+            validate_every=800,
+        )
+    raise ValueError(f"no training configuration is called {name!r}")
+
+
+def with_steps(config: TrainConfig, steps: int) -> TrainConfig:
+    """The same run over another number of steps: every stage keeps its share."""
+    return replace(config, schedule=replace(config.schedule, total_steps=steps))

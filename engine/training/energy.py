@@ -1,0 +1,182 @@
+"""One step's energy: render a batch of rays, compare, add what keeps the geometry sane (PALM, supplement, eqs. 1-2).
+
+Every term is a sum with the whole batch's weights, so the processes that share a batch can add their gradients.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate, normalize
+
+from ..lighting.color import linear_to_srgb
+from ..lighting.sg_light import sg_light_lobes
+from ..rendering.implicit_hand import ImplicitHand
+from ..rendering.physical import render_rays_pbr
+from ..rendering.scene import SurfaceSample
+from ..rendering.volume import RayRender, render_rays
+from .batch import BATCH_SLOT, Patch, RayBatch
+from .config import TrainConfig
+from .losses import (
+    curvature,
+    eikonal,
+    latent_energy,
+    mask_cross_entropy,
+    normal_l1,
+    rgb_l1,
+    tangent_shift,
+    weighted_sum,
+)
+from .perceptual import PerceptualTerm, Vgg16Term
+from .sampling import generator_for
+from .schedules import Stage, normal_weight
+
+SMALLEST_OPACITY = 1e-4
+"""Rays with less show nothing whose colour could be compared."""
+CURVATURE_SAMPLES = 2048
+"""Of a batch's samples, at most, at which the curvature term looks."""
+
+
+class Energy(NamedTuple):
+    """What a step minimises."""
+
+    total: Tensor
+    """()"""
+    terms: dict[str, float]
+    """Each unweighted, this process's share of the whole batch's."""
+
+
+def step_energy(
+    scene: ImplicitHand,
+    batch: RayBatch,
+    light: Tensor,
+    stage: Stage,
+    step: int,
+    config: TrainConfig,
+    perceptual: PerceptualTerm,
+    rank: int,
+) -> Energy:
+    """Energy of this process's rays. light [K,7] spherical-Gaussian parameters."""
+    generator = generator_for(config.seed, step, BATCH_SLOT + 1 + rank)
+    render_config = config.render if stage.importance else replace(config.render, importance_rounds=0)
+    rays = (batch.origins, batch.directions, batch.hand)
+    render = render_rays(scene, *rays, render_config, generator, want=("radiance", "normals"))
+    terms = radiance_terms(render, batch, perceptual)
+    terms |= code_terms(scene, batch, config.images_per_step)
+    if stage.geometry:
+        terms |= geometry_terms(scene, render.samples.surface, batch, generator, config.images_per_step)
+    if stage.physical:
+        terms["physical"] = physical_term(scene, batch, light, config, generator)
+    factors = term_factors(config, stage, step)
+    total = torch.stack([factors[name] * value for name, value in terms.items()]).sum()
+    return Energy(total, {name: float(value.detach()) for name, value in terms.items()})
+
+
+def term_factors(config: TrainConfig, stage: Stage, step: int) -> dict[str, float]:
+    """The weight of each term at a step."""
+    weights = config.weights
+    return {
+        "radiance": weights.radiance,
+        "mask": weights.mask,
+        "perceptual": weights.perceptual,
+        "normal": normal_weight(step, config.schedule, weights.normal_start, weights.normal_end),
+        "eikonal": weights.eikonal,
+        "curvature": weights.curvature,
+        "shape_code": weights.latent if stage.geometry else 0.0,
+        "appearance_code": weights.latent,
+        "physical": weights.physical,
+    }
+
+
+def over_background(color: Tensor, opacity: Tensor, background: Tensor) -> Tensor:
+    """Linear premultiplied colour [R,3] with opacity [R] over a linear background [3] → sRGB [R,3], clipped to [0,1]."""
+    return linear_to_srgb(color + background * (1 - opacity)[:, None]).clamp(0, 1)
+
+
+def radiance_terms(render: RayRender, batch: RayBatch, perceptual: PerceptualTerm) -> dict[str, Tensor]:
+    """Colour, mask, patches and normals of the radiance picture."""
+    shown = over_background(render.radiance, render.opacity, batch.background)
+    target = batch.target_srgb()
+    visible = (render.opacity.detach() > SMALLEST_OPACITY).to(shown)
+    terms = {
+        "radiance": weighted_sum(rgb_l1(shown, target) * visible, batch.weight),
+        "mask": weighted_sum(mask_cross_entropy(render.opacity, batch.inside), batch.weight),
+        "normal": weighted_sum(normal_l1(render.normal_w, batch.normals_w), batch.weight),
+    }
+    if batch.patches:
+        values = [patch_term(perceptual, shown, target, patch) for patch in batch.patches]
+        terms["perceptual"] = torch.stack(values).sum() / batch.patch_count
+    return terms
+
+
+def patch_term(perceptual: PerceptualTerm, shown: Tensor, target: Tensor, patch: Patch) -> Tensor:
+    """The perceptual difference of one patch; VGG sees it at twice its size, as published."""
+    rays = slice(patch.start, patch.start + patch.side**2)
+    pair = torch.stack([shown[rays], target[rays]]).reshape(2, patch.side, patch.side, 3)
+    if isinstance(perceptual, Vgg16Term):
+        grown = interpolate(pair.permute(0, 3, 1, 2), scale_factor=2, mode="bilinear", align_corners=False)
+        pair = grown.permute(0, 2, 3, 1)
+    return perceptual(pair[0], pair[1], torch.ones_like(pair[0, ..., 0]))
+
+
+def code_terms(scene: ImplicitHand, batch: RayBatch, images: int) -> dict[str, Tensor]:
+    """Mean over the whole batch's images of the codes' squared lengths."""
+    return {
+        "shape_code": latent_energy(scene.conditions.shape).sum() / images,
+        "appearance_code": latent_energy(scene.conditions.appearance).sum() / images,
+    }
+
+
+def geometry_terms(
+    scene: ImplicitHand, samples: SurfaceSample, batch: RayBatch, generator: torch.Generator, images: int
+) -> dict[str, Tensor]:
+    """Eikonal and curvature terms over the shaded samples: a mean per image, then over the whole batch's images."""
+    if len(samples.hand) == 0:
+        zero = batch.origins.new_zeros(())
+        return {"eikonal": zero, "curvature": zero}
+    gradients = samples.gradient_c
+    assert gradients is not None
+    share = per_image_mean(samples.hand, len(scene.root), images)
+    terms = {"eikonal": weighted_sum(eikonal(gradients), share)}
+    picked = torch.randperm(len(samples.hand), generator=generator)[:CURVATURE_SAMPLES].to(samples.hand.device)
+    normals = normalize(gradients[picked], dim=-1, eps=1e-6)
+    points = samples.points_c[picked].detach() + tangent_shift(normals, generator)
+    hand = samples.hand[picked]
+    shifted = scene.fields.geometry(points, hand, scene.conditions, scene.bands, with_gradient=True).gradient
+    assert shifted is not None
+    values = curvature(normals, normalize(shifted, dim=-1, eps=1e-6))
+    terms["curvature"] = weighted_sum(values, per_image_mean(hand, len(scene.root), images))
+    return terms
+
+
+def per_image_mean(hand: Tensor, hands: int, images: int) -> Tensor:
+    """Weights [N] with which a sum over samples is a mean per image, averaged over all `images` of the whole batch."""
+    count = torch.bincount(hand, minlength=hands).clamp_min(1)
+    return 1.0 / (count[hand] * images)
+
+
+def physical_term(
+    scene: ImplicitHand, batch: RayBatch, light: Tensor, config: TrainConfig, generator: torch.Generator
+) -> Tensor:
+    """L1 of physically rendered pixels on the mask: as many a hand as the configuration says."""
+    rays = pick_physical_rays(batch, len(scene.root), config.physical_rays, generator)
+    if len(rays) == 0:
+        return light.sum() * 0
+    chosen = (batch.origins[rays], batch.directions[rays], batch.hand[rays])
+    render = render_rays_pbr(scene, *chosen, sg_light_lobes(light), config.render, generator)
+    shown = over_background(render.color, render.rays.opacity, batch.background)
+    weight = per_image_mean(batch.hand[rays], len(scene.root), config.images_per_step)
+    return weighted_sum(rgb_l1(shown, batch.target_srgb()[rays]), weight)
+
+
+def pick_physical_rays(batch: RayBatch, hands: int, per_image: int, generator: torch.Generator) -> Tensor:
+    """Indices of at most `per_image` random rays on each hand's mask."""
+    chosen = []
+    for hand in range(hands):
+        on_mask = torch.nonzero((batch.hand == hand) & (batch.inside > 0))[:, 0]
+        order = torch.randperm(len(on_mask), generator=generator)[:per_image]
+        chosen.append(on_mask[order.to(on_mask.device)])
+    return torch.cat(chosen)

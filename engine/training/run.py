@@ -1,0 +1,227 @@
+"""A whole training of a prior, from data to the prior's folder: pre-training, stages, checkpoints, metrics, previews."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..avatar.texture_files import write_png8
+from ..datasets.palm import PalmFrame
+from ..errors import Cancelled
+from ..fields.bands import Bands, bands_at
+from ..fields.model import PalmFields
+from ..hand.model import HandModel
+from ..hand.subdivide import subdivide_model
+from ..lighting.sg_light import fibonacci_sg_light
+from ..progress import Progress, sub_progress
+from ..rendering.implicit_hand import ImplicitHand
+from ..rendering.occupancy import Occupancy
+from .batch import gather_rays
+from .config import TrainConfig
+from .distributed import Processes, anyone, sum_gradients, sum_scalars
+from .energy import step_energy
+from .evaluate import FrameRender, frame_metrics, mean_metrics, render_frame
+from .frames import Bodies, FrameStore
+from .metrics_file import MetricsFile
+from .optimiser import enter_stage, make_optimiser, take_step
+from .perceptual import PerceptualTerm, perceptual_term
+from .pretrain import pretraining_pool, run_pretraining
+from .preview import preview_sheet
+from .sampling import frames_at
+from .schedules import PAPER_STEPS, paper_step, stage_at
+
+log = logging.getLogger(__name__)
+
+PRETRAINING_SHARE = 0.1
+"""Of the progress bar."""
+PREVIEW_FRAMES = 3
+
+
+@dataclass
+class Run:
+    """What changes while a prior is trained."""
+
+    fields: PalmFields
+    light: Tensor
+    """[K,7] spherical-Gaussian parameters."""
+    optimiser: torch.optim.Adam
+    step: int
+    """Steps done."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What stays the same."""
+
+    config: TrainConfig
+    subjects: tuple[str, ...]
+    training: FrameStore
+    validation: FrameStore
+    bodies: Bodies
+    perceptual: PerceptualTerm
+    processes: Processes
+    device: torch.device
+
+
+def make_setting(
+    config: TrainConfig,
+    hand: HandModel,
+    training: Sequence[PalmFrame],
+    validation: Sequence[PalmFrame],
+    processes: Processes,
+    device: torch.device,
+) -> Setting:
+    """hand: not subdivided."""
+    model = subdivide_model(hand, config.subdivision).to(device)
+    margin = config.pixels.box_margin_px
+    return Setting(
+        config,
+        tuple(sorted({frame.subject for frame in training})),
+        FrameStore(tuple(training), margin),
+        FrameStore(tuple(validation), margin),
+        Bodies(model, config.fields.box),
+        perceptual_term(config.vgg16_weights),
+        processes,
+        device,
+    )
+
+
+def new_run(setting: Setting) -> Run:
+    """Freshly initialised, the same in every process."""
+    config = setting.config
+    torch.manual_seed(config.seed)  # modules initialise themselves from torch's own generator
+    fields = PalmFields(config.fields, setting.subjects).to(setting.device)
+    light = fibonacci_sg_light(config.light_lobes, torch.Generator().manual_seed(config.seed)).to(setting.device)
+    light.requires_grad_(True)
+    return Run(fields, light, make_optimiser(fields, light, config.rates), 0)
+
+
+def pretrain(setting: Setting, run: Run, progress: Progress) -> float:
+    """Geometry from the hand model; returns the mean absolute error in metres. Every process does the same."""
+    config = setting.config
+
+    def bands(share: float) -> Bands:
+        return bands_at(round(share * PAPER_STEPS), config.fields, geometry_open=True, device=setting.device)
+
+    pool = pretraining_pool(
+        setting.training.frames,
+        setting.subjects,
+        setting.bodies.model,
+        config.pretrain,
+        config.seed,
+        sub_progress(progress, 0.0, 0.2),
+    )
+    return run_pretraining(run.fields, pool, bands, config.pretrain, config.seed, sub_progress(progress, 0.2, 1.0))
+
+
+def train_step(setting: Setting, run: Run) -> dict[str, float]:
+    """One optimiser step; returns its terms and the gradient's norm."""
+    config, step = setting.config, run.step
+    chosen = frames_at(step, len(setting.training.frames), config.images_per_step, config.seed)
+    upcoming = frames_at(step + 1, len(setting.training.frames), config.images_per_step, config.seed)
+    mine = setting.processes.share(chosen)
+    setting.training.prefetch(index for _, index in setting.processes.share(upcoming))
+    stage = stage_at(step, config.schedule)
+    enter_stage(run.fields, run.light, stage)
+    terms: dict[str, float] = {}
+    if mine:
+        batch = gather_rays(
+            setting.training, mine, config.images_per_step, config.pixels, config.seed, step, setting.device
+        )
+        scene = make_scene(setting, run, [setting.training.frames[index] for _, index in mine])
+        rank = setting.processes.rank
+        energy = step_energy(scene, batch, run.light, stage, step, config, setting.perceptual, rank)
+        energy.total.backward()
+        terms = energy.terms | {"total": float(energy.total.detach())}
+    parameters = [parameter for group in run.optimiser.param_groups for parameter in group["params"]]
+    sum_gradients(parameters, setting.processes)
+    norm = take_step(run.optimiser, step, config.schedule, config.rates, config.rates.gradient_clip)
+    run.step += 1
+    return sum_scalars(terms, setting.processes) | {"gradient_norm": norm}
+
+
+def make_scene(setting: Setting, run: Run, frames: Sequence[PalmFrame], everything: bool = False) -> ImplicitHand:
+    """The hands of some frames as the fields have them now; `everything`: with all bands open."""
+    config = setting.config
+    bodies = [setting.bodies.body(frame, config.render.band_m) for frame in frames]
+    subjects = torch.tensor([run.fields.subject_index(frame.subject) for frame in frames], device=setting.device)
+    poses = torch.stack([torch.as_tensor(frame.hand_pose, dtype=torch.float32) for frame in frames]).to(setting.device)
+    step = PAPER_STEPS if everything else paper_step(run.step, config.schedule)
+    return ImplicitHand(
+        run.fields,
+        setting.bodies.deformer(frames, bodies),
+        run.fields.conditions(subjects, poses),
+        bands_at(step, config.fields, geometry_open=True, device=setting.device),
+        torch.cat([body.root for body in bodies]),
+        Occupancy(*(torch.cat(values) for values in zip(*(body.occupancy for body in bodies), strict=True))),
+    )
+
+
+def render_frames(
+    setting: Setting, run: Run, store: FrameStore, indices: Sequence[int], progress: Progress
+) -> list[FrameRender]:
+    """Frames of a store as the fields render them now; physically too once that is being learned."""
+    physical = stage_at(run.step, setting.config.schedule).physical
+    renders = []
+    for place, index in enumerate(indices):
+        progress(place / len(indices), f"rendering held-out frame {place + 1} of {len(indices)}")
+        frame = store.frames[index]
+        with torch.no_grad():
+            scene = make_scene(setting, run, [frame])
+        light = run.light.detach() if physical else None
+        renders.append(render_frame(scene, frame, store.get(index), light, setting.config.render))
+    return renders
+
+
+def validate(setting: Setting, run: Run, progress: Progress) -> dict[str, float]:
+    """Mean metrics over all held-out frames."""
+    renders = render_frames(setting, run, setting.validation, range(len(setting.validation.frames)), progress)
+    return mean_metrics([frame_metrics(render) for render in renders])
+
+
+def write_preview(setting: Setting, run: Run, folder: Path, progress: Progress) -> Path:
+    """The sheet of a few held-out frames (training frames where nothing is held out)."""
+    store = setting.validation if setting.validation.frames else setting.training
+    count = min(PREVIEW_FRAMES, len(store.frames))
+    indices = [len(store.frames) * place // count for place in range(count)]
+    path = folder / f"{run.step:06d}.png"
+    write_png8(path, preview_sheet(render_frames(setting, run, store, indices, progress)))
+    return path
+
+
+def train(setting: Setting, run: Run, output: Path, save: Callable[[], None], progress: Progress) -> dict[str, float]:
+    """All steps from where the run stands; returns the last validation's metrics.
+
+    output: the prior's folder, which exists. save(): writes a checkpoint. A cancel saves one first.
+    """
+    config = setting.config
+    total = config.schedule.total_steps
+    metrics = MetricsFile(output / "metrics.jsonl", run.step, enabled=setting.processes.leads)
+    started, first = time.monotonic(), run.step
+    while run.step < total:
+        stage = stage_at(run.step, config.schedule)
+        terms = train_step(setting, run)
+        metrics.write(run.step, terms)
+        if _cancelled(progress, run, total, stage.title, setting.processes):
+            save()
+            raise Cancelled(f"stopped after step {run.step} of {total}, which is saved: go on with --resume")
+        if run.step % config.checkpoint_every == 0 or run.step == total:
+            save()
+    log.info("%d steps in %.0f s", run.step - first, time.monotonic() - started)
+    return {}
+
+
+def _cancelled(progress: Progress, run: Run, total: int, title: str, processes: Processes) -> bool:
+    """Report progress; whether any process was told to stop."""
+    stop = False
+    try:
+        progress(run.step / total, f"step {run.step} of {total}: {title}")
+    except Cancelled:
+        stop = True
+    return anyone(stop, processes)
