@@ -1,0 +1,149 @@
+"""A learned hand → its avatar folder: mesh, textures and everything that animates them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..avatar.field_mesh import carried_mesh, template_mesh
+from ..avatar.folder import Avatar, AvatarMesh, CaptureInfo, write_avatar
+from ..avatar.marching import extract_surface
+from ..avatar.template_projection import ProjectionConfig, project_template
+from ..avatar.texture_files import write_environment, write_png16
+from ..errors import AvatarError
+from ..hand.atlas import with_texture_charts
+from ..hand.canonical import CanonicalBox
+from ..hand.mano import shape_hand
+from ..hand.model import HandModel
+from ..hand.subdivide import subdivide_model
+from ..lighting.color import linear_to_srgb
+from .field_bake import CanonicalField, FieldMaps, bake_field, find_surface
+from .mesh import MeshTopology, mesh_topology
+from .surface import vertex_normals
+
+TEMPLATE, MARCHING = "template", "marching"
+
+
+@dataclass(frozen=True)
+class BakeConfig:
+    """What the avatar is made of."""
+
+    surface: str = TEMPLATE
+    """"template": the hand model's mesh on the field's surface, best for animation; "marching": marching cubes."""
+    subdivisions: int = 1
+    """Of the template: 0 for a light mesh, 2 for close-ups."""
+    marching_cells: int = 128
+    """Along the longest side."""
+    texture_px: int = 2048
+    projection: ProjectionConfig = field(default_factory=ProjectionConfig)
+
+
+class BakedHand(NamedTuple):
+    """A hand's parts before they are written."""
+
+    mesh: AvatarMesh
+    maps: FieldMaps
+    metrics: dict[str, float]
+
+
+def bake_hand(
+    canonical: CanonicalField, model: HandModel, betas: Tensor, box: CanonicalBox, config: BakeConfig = BakeConfig()
+) -> BakedHand:
+    """Mesh and textures of a canonical field.
+
+    canonical: the hand at zero pose; model: the hand model that it was trained with, not subdivided; betas [≤10] of this person.
+    Metrics: mean and 95th percentile of the mesh's distance to the surface in mm, shares of vertices and texels on it.
+    """
+    device = model.v_template.device
+    if config.surface == TEMPLATE:
+        fine = subdivide_model(with_texture_charts(model), config.subdivisions)
+        cap = torch.zeros(len(fine.v_template), dtype=torch.bool, device=device)
+        cap[fine.faces[fine.cap_faces].reshape(-1)] = True
+        rest, _ = shape_hand(fine, betas)
+        projected = project_template(rest, fine.faces, canonical.sdf_and_gradient, config.projection, held=cap)
+        mesh, vertices = template_mesh(fine, betas, projected.vertices), projected.vertices
+        topology = mesh_topology(fine.faces, fine.uv, fine.uv_faces)
+        skin, facing = projected.distance[~cap], projected.facing[~cap]
+    elif config.surface == MARCHING:
+        vertices, faces = extract_surface(canonical.sdf, box, config.marching_cells, device=device)
+        # between grid nodes marching cubes guesses: its vertices are put where the field is zero
+        vertices = find_surface(vertices, vertex_normals(vertices, faces), canonical).points
+        mesh = carried_mesh(subdivide_model(model, 1), betas, vertices, faces)
+        topology = _welded(mesh, vertices)
+        distance = canonical.sdf(vertices).detach().abs()
+        skin, facing = distance, distance < 1e-3
+    else:
+        raise AvatarError(f"surface {config.surface!r} is neither {TEMPLATE!r} nor {MARCHING!r}")
+    maps = bake_field(vertices, topology, canonical, config.texture_px)
+    metrics = {
+        "surface_distance_mm": 1e3 * float(skin[facing].mean()) if bool(facing.any()) else float("inf"),
+        "surface_distance_p95_mm": 1e3 * float(skin.quantile(0.95)),
+        "vertices_on_surface": float((facing & (skin < 1e-3)).float().mean()),
+        "texels_on_surface": float(maps.on_surface[maps.inside].float().mean()),
+    }
+    if not all(np.isfinite(value) for value in metrics.values()):
+        raise AvatarError("the field's surface is nowhere near the hand model: train or personalise it further")
+    return BakedHand(mesh, maps, metrics)
+
+
+def bake_avatar(
+    folder: Path,
+    canonical: CanonicalField,
+    model: HandModel,
+    betas: Tensor,
+    box: CanonicalBox,
+    capture: CaptureInfo,
+    environment: Tensor,
+    write_pictures: Callable[[Path, Avatar], None],
+    method: str,
+    prior: str | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    config: BakeConfig = BakeConfig(),
+    force: bool = False,
+) -> Avatar:
+    """Bake and write an avatar folder, whole or not at all; returns it as read back.
+
+    environment [H,2H,3] linear, equirectangular, +Z up. write_pictures: called with the temporary folder, in which the textures
+    are, and the avatar; writes preview.png and whatever else there is (photo.png, mask.png, seen.png). Raises AvatarError,
+    OutputError.
+    """
+    baked = bake_hand(canonical, model, betas, box, config)
+    numbers = np.zeros(10)
+    numbers[: len(betas)] = betas.detach().cpu().numpy()[:10]
+    avatar = Avatar(
+        handedness=model.side,
+        method=method,
+        betas=numbers,
+        mesh=baked.mesh,
+        capture=capture,
+        provenance=dict(provenance or {}),
+        metrics={**baked.metrics, **(metrics or {})},
+        prior=prior,
+    )
+
+    def write_images(temporary: Path) -> None:
+        maps = baked.maps
+        write_png16(temporary / "albedo.png", linear_to_srgb(maps.albedo).clamp(0, 1).cpu().numpy())
+        write_png16(temporary / "normal.png", (maps.normal * 0.5 + 0.5).cpu().numpy())
+        write_png16(temporary / "roughness.png", maps.roughness.cpu().numpy())
+        write_environment(temporary / "environment.exr", environment.detach().cpu().numpy())
+        write_pictures(temporary, dataclasses.replace(avatar, folder=temporary))
+
+    return write_avatar(folder, avatar, write_images, force)
+
+
+def _welded(mesh: AvatarMesh, like: Tensor) -> MeshTopology:
+    """The mesh's topology with one UV vertex for all corners that share position and UV."""
+    corners = np.concatenate([mesh.faces.reshape(-1, 1), mesh.uv.reshape(-1, 2).round(6)], axis=1)
+    welded, index = np.unique(corners, axis=0, return_inverse=True)
+    uv = torch.as_tensor(welded[:, 1:]).to(like)
+    faces = torch.as_tensor(mesh.faces).to(like.device).long()
+    return mesh_topology(faces, uv, torch.as_tensor(index.reshape(-1, 3)).to(like.device))
