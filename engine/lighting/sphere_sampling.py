@@ -27,6 +27,13 @@ def _from_height(z: Tensor, azimuth: Tensor) -> Tensor:
     return torch.stack([radius * torch.cos(azimuth), radius * torch.sin(azimuth), z], dim=-1)
 
 
+def even_directions(count: int, like: Tensor) -> Tensor:
+    """[count,3] unit directions spread evenly over the sphere on a Fibonacci spiral, in the dtype of `like`."""
+    index = torch.arange(count, device=like.device).to(like) + 0.5
+    azimuth = math.pi * (1 + math.sqrt(5)) * index
+    return _from_height(1 - 2 * index / count, azimuth)
+
+
 def about(axis: Tensor, local: Tensor) -> Tensor:
     """Directions given about +z, turned to lie about unit axes: axis [*,3], local [*,3] → [*,3].
 
@@ -89,9 +96,11 @@ def stratified_hemisphere(
     return about(normals[:, None], hemisphere_directions(points))
 
 
-def shifted_sequence(points: int, count: int, generator: torch.Generator, like: Tensor) -> Tensor:
-    """[points, count, 2] in [0,1): a low-discrepancy sequence of `count`, shifted at random for each point."""
+def shifted_sequence(shifts: Tensor, count: int, first: int = 0) -> Tensor:
+    """[P, count, 2] in [0,1): entries first … first + count − 1 of a low-discrepancy sequence, shifted for each point.
+
+    shifts [P,2] in [0,1); where they are random each entry is even over the square.
+    """
     steps = torch.tensor(PLASTIC_STEPS, dtype=torch.float64)
-    base = (0.5 + torch.arange(1, count + 1, dtype=torch.float64)[:, None] * steps) % 1
-    shift = torch.rand(points, 1, 2, generator=generator, device=generator.device)
-    return ((base.to(like) + shift.to(like)) % 1).clamp_max(1 - 1e-6)
+    base = (0.5 + torch.arange(first + 1, first + count + 1, dtype=torch.float64)[:, None] * steps) % 1
+    return ((base.to(shifts) + shifts[:, None]) % 1).clamp_max(1 - 1e-6)

@@ -109,6 +109,8 @@ class _Surface(NamedTuple):
     """[P,3]"""
     roughness: Tensor
     """[P]"""
+    shifts: Tensor
+    """[P,3,2] random numbers that the points' light, cosine and bounce directions are drawn with."""
 
 
 @torch.no_grad()
@@ -138,14 +140,16 @@ def render_mesh(
     prepared = _Prepared(scene, ray_mesh(vertices, scene.faces), normals, tangents, light, config, generator)
     pose = world_to_camera.to(vertices)
     totals = vertices.new_zeros(height * width, 11)
-    for pixels, directions in _camera_rays(intrinsics.to(vertices), height, width, config.pixel_samples, generator):
+    # One sequence of light directions is spread over all rays of a pixel, so that together they cover the light evenly.
+    shifts = _random(prepared, height * width)
+    rays = _camera_rays(intrinsics.to(vertices), height, width, config.pixel_samples, generator)
+    for index, (pixels, directions) in enumerate(rays):
         origin = -pose[:3, :3].T @ pose[:3, 3]
         turned = normalize(directions, dim=1) @ pose[:3, :3]
-        covered, surface = _first_surface(prepared, origin.expand_as(turned), turned)
+        covered, surface = _first_surface(prepared, origin.expand_as(turned), turned, shifts)
         depth = ((surface.origins @ pose[:3, :3].T) + pose[:3, 3])[:, 2]
-        color = torch.cat(
-            [_radiance(prepared, part, config.light_samples, config.bounces) for part in _parts(surface, config)]
-        )
+        parts = [_radiance(prepared, p, config.light_samples, config.bounces, index) for p in _parts(surface, config)]
+        color = torch.cat(parts)
         values = [
             color,
             torch.ones_like(depth)[:, None],
@@ -182,8 +186,14 @@ def _camera_rays(
         yield pixels, torch.cat([points, torch.ones_like(points[:, :1])], dim=1) @ inverse.T
 
 
-def _first_surface(prepared: _Prepared, origins: Tensor, directions: Tensor) -> tuple[Tensor, _Surface]:
-    """Where rays [N,3] meet the mesh: [N] bool, and the surface at those that do."""
+def _random(prepared: _Prepared, points: int) -> Tensor:
+    """[points,3,2] even in [0,1)."""
+    generator = prepared.generator
+    return torch.rand(points, 3, 2, generator=generator, device=generator.device).to(prepared.normals)
+
+
+def _first_surface(prepared: _Prepared, origins: Tensor, directions: Tensor, shifts: Tensor) -> tuple[Tensor, _Surface]:
+    """Where rays [N,3] meet the mesh: [N] bool, and the surface at those that do. shifts [N,3,2]: see `_Surface`."""
     scene = prepared.scene
     hits = nearest_hits(prepared.rays, origins, directions)
     covered = hits.faces >= 0
@@ -209,6 +219,7 @@ def _first_surface(prepared: _Prepared, origins: Tensor, directions: Tensor) -> 
         to_camera=-along,
         albedo=sample_texture(scene.albedo, uv),
         roughness=sample_texture(scene.roughness, uv)[:, 0],
+        shifts=shifts[covered],
     )
 
 
@@ -218,35 +229,31 @@ def _parts(surface: _Surface, config: MeshRenderConfig) -> Iterator[_Surface]:
         yield _Surface(*(values[start : start + step] for values in surface))
 
 
-def _radiance(prepared: _Prepared, surface: _Surface, light_samples: int, bounces: int) -> Tensor:
-    """[P,3] radiance that leaves surface points towards where they were seen from."""
-    count = len(surface.origins)
-    if count == 0:
-        return surface.albedo.new_zeros(0, 3)
-    directions, density = _light_directions(prepared, surface, light_samples)
-    clear = ~any_hit(prepared.rays, surface.origins, directions)
-    reflected = _reflected(prepared, surface, directions)
-    weight = torch.where(clear, 1 / density.clamp_min(1e-12), torch.zeros_like(density))
-    incoming = image_light.radiance(prepared.light, blender_world(directions.reshape(-1, 3))).reshape(reflected.shape)
-    total = (incoming * reflected * weight[..., None]).mean(1)
-    if bounces > 0:
-        total = total + _bounced(prepared, surface, light_samples, bounces)
+def _radiance(prepared: _Prepared, surface: _Surface, light_samples: int, bounces: int, sample: int) -> Tensor:
+    """[P,3] radiance that leaves surface points towards where they were seen from; sample: which of a pixel's rays."""
+    directions, density = _light_directions(prepared, surface, light_samples, sample)
+    above = torch.nonzero((directions * surface.normals[:, None]).sum(-1) > 0)
+    point, towards = above[:, 0], directions[above[:, 0], above[:, 1]]
+    clear = ~any_hit(prepared.rays, surface.origins[point], towards)
+    incoming = torch.zeros_like(directions)
+    incoming[point[clear], above[clear, 1]] = image_light.radiance(prepared.light, blender_world(towards[clear]))
+    weight = incoming / density.clamp_min(1e-12)[..., None]
+    total = (weight * _reflected(prepared, surface, directions)).mean(1)
+    if bounces > 0 and len(total):
+        total = total + _bounced(prepared, surface, light_samples, bounces, sample)
     return total
 
 
-def _light_directions(prepared: _Prepared, surface: _Surface, count: int) -> tuple[Tensor, Tensor]:
+def _light_directions(prepared: _Prepared, surface: _Surface, count: int, sample: int) -> tuple[Tensor, Tensor]:
     """[P,count,3] directions in the scene's world and the density [P,count] of the mixture that they are drawn from."""
-    points = len(surface.origins)
     by_light = (count + 1) // 2
     by_cosine = count - by_light
-    u = shifted_sequence(points, by_light, prepared.generator, surface.normals)
+    u = shifted_sequence(surface.shifts[:, 0], by_light, sample * by_light)
     lit, _ = image_light.sample(prepared.light, u.reshape(-1, 2))
-    directions = opencv_world(lit).reshape(points, by_light, 3)
-    if by_cosine:
-        u = shifted_sequence(points, by_cosine, prepared.generator, surface.normals)
-        spread = about(surface.normals[:, None], hemisphere_directions(u))
-        directions = torch.cat([directions, spread], dim=1)
-    light_density = image_light.pdf(prepared.light, blender_world(directions.reshape(-1, 3))).reshape(points, count)
+    u = shifted_sequence(surface.shifts[:, 1], by_cosine, sample * by_cosine)
+    spread = about(surface.normals[:, None], hemisphere_directions(u))
+    directions = torch.cat([opencv_world(lit).reshape(-1, by_light, 3), spread], dim=1)
+    light_density = image_light.pdf(prepared.light, blender_world(directions.reshape(-1, 3))).reshape(-1, count)
     cosine = (directions * surface.normals[:, None]).sum(-1).clamp_min(0)
     return directions, (by_light * light_density + by_cosine * cosine / math.pi) / count
 
@@ -264,12 +271,13 @@ def _reflected(prepared: _Prepared, surface: _Surface, directions: Tensor) -> Te
     return outgoing(reflection, albedo, metallic)
 
 
-def _bounced(prepared: _Prepared, surface: _Surface, light_samples: int, bounces: int) -> Tensor:
+def _bounced(prepared: _Prepared, surface: _Surface, light_samples: int, bounces: int, sample: int) -> Tensor:
     """[P,3] light that arrives by way of other skin, one direction a point."""
-    u = shifted_sequence(len(surface.origins), 1, prepared.generator, surface.normals)
+    u = shifted_sequence(surface.shifts[:, 2], 1, sample)
     directions = about(surface.normals, hemisphere_directions(u[:, 0]))
-    covered, next_surface = _first_surface(prepared, surface.origins, directions)
-    arriving = _radiance(prepared, next_surface, max(2, light_samples // 4), bounces - 1)
+    shifts = _random(prepared, len(directions))
+    covered, next_surface = _first_surface(prepared, surface.origins, directions, shifts)
+    arriving = _radiance(prepared, next_surface, max(2, light_samples // 4), bounces - 1, 0)
     near = _Surface(*(values[covered] for values in surface))
     towards = directions[covered]
     cosine = (towards * near.normals).sum(-1).clamp_min(1e-6)

@@ -58,16 +58,15 @@ def nearest_hits(mesh: RayMesh, origins: Tensor, directions: Tensor, max_distanc
 
 
 def any_hit(mesh: RayMesh, origins: Tensor, directions: Tensor, max_distance: float = FAR) -> Tensor:
-    """Whether rays meet the mesh: origins [P,3], directions [P,L,3] → [P,L] bool."""
+    """Whether rays meet the mesh: origins, directions [N,3] → [N] bool. Cheaper than `nearest_hits`."""
     from ..warp_start import wp
     from .ray_kernels import find_any
 
-    points, each = directions.shape[:2]
-    hit = torch.zeros(points * each, dtype=torch.uint8, device=mesh.device)
-    arrays = [_vectors(origins), _vectors(directions.reshape(-1, 3))]
+    hit = torch.zeros(len(origins), dtype=torch.uint8, device=mesh.device)
+    arrays = [_vectors(origins), _vectors(directions)]
     flags = wp.from_torch(hit)
-    _run(mesh, find_any, len(hit), lambda first: [mesh.handle.id, *arrays, each, max_distance, first, flags])
-    return hit.bool().reshape(points, each)
+    _run(mesh, find_any, len(hit), lambda first: [mesh.handle.id, *arrays, max_distance, first, flags])
+    return hit.bool()
 
 
 def _vectors(values: Tensor) -> Any:

@@ -32,12 +32,11 @@ def find_any(
     mesh: wp.uint64,
     origins: wp.array(dtype=wp.vec3),
     directions: wp.array(dtype=wp.vec3),
-    rays_per_origin: int,
     max_distance: float,
     first: int,
     hit: wp.array(dtype=wp.uint8),
 ):
-    """hit[i] = 1 where the i-th ray, which starts at origin i / rays_per_origin, meets the mesh."""
+    """hit[i] = 1 where the ray from origins[i] along directions[i] meets the mesh."""
     ray = first + wp.tid()
-    if wp.mesh_query_ray_anyhit(mesh, origins[ray // rays_per_origin], directions[ray], max_distance):
+    if wp.mesh_query_ray_anyhit(mesh, origins[ray], directions[ray], max_distance):
         hit[ray] = wp.uint8(1)
