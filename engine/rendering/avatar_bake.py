@@ -29,6 +29,8 @@ from .mesh import MeshTopology, mesh_topology
 from .surface import vertex_normals
 
 TEMPLATE, MARCHING = "template", "marching"
+LEAST_ON_SURFACE = 0.5
+"""Share of vertices below which a field is no hand."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ def bake_hand(
     """Mesh and textures of a canonical field.
 
     canonical: the hand at zero pose; model: the hand model that it was trained with, not subdivided; betas [≤10] of this person.
-    Metrics: mean and 95th percentile of the mesh's distance to the surface in mm, shares of vertices and texels on it.
+    Metrics: mean and 95th percentile of the mesh's distance to the surface in mm, shares of vertices and texels on it. Raises
+    AvatarError where the field is no hand.
     """
     device = model.v_template.device
     if config.surface == TEMPLATE:
@@ -88,8 +91,9 @@ def bake_hand(
         "vertices_on_surface": float((facing & (skin < 1e-3)).float().mean()),
         "texels_on_surface": float(maps.on_surface[maps.inside].float().mean()),
     }
-    if not all(np.isfinite(value) for value in metrics.values()):
-        raise AvatarError("the field's surface is nowhere near the hand model: train or personalise it further")
+    if not metrics["vertices_on_surface"] > LEAST_ON_SURFACE:
+        share = f"{metrics['vertices_on_surface']:.0%}"
+        raise AvatarError(f"only {share} of the hand's mesh found the field's surface: train or personalise it further")
     return BakedHand(mesh, maps, metrics)
 
 
