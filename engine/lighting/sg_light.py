@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ..errors import InputError
-from .environment import blender_world, equirect_grid, irradiance, opencv_world
+from .environment import equirect_grid, irradiance, opencv_world
 from .sphere_sampling import even_directions
 from .spherical_gaussians import SphericalGaussians, evaluate, integral
 
