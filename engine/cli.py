@@ -22,6 +22,8 @@ from .progress import BarProgress, JsonProgress, Progress, cancel_on_signal, sil
 COMMANDS: dict[str, tuple[str, str]] = {
     "capture": ("engine.capture.command", "photo or video → hand pose, camera and mask"),
     "personalize": ("engine.methods.command", "photo → avatar folder NAME.palmhand"),
+    "train-prior": ("engine.training.command", "pictures of many hands → learned prior NAME.palmprior"),
+    "import-prior": ("engine.training.official_command", "published PALM checkpoint → prior NAME.palmprior"),
 }
 
 

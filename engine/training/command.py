@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..files import check_output
-from ..progress import Progress, silent
+from ..progress import Progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,4 +58,4 @@ def run(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     check_output(args.output, force=args.force or args.resume)
     from .job import train_prior
 
-    return train_prior(args, progress or silent)
+    return train_prior(args, progress)

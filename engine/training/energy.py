@@ -98,6 +98,7 @@ def over_background(color: Tensor, opacity: Tensor, background: Tensor) -> Tenso
 
 def radiance_terms(render: RayRender, batch: RayBatch, perceptual: PerceptualTerm) -> dict[str, Tensor]:
     """Colour, mask, patches and normals of the radiance picture."""
+    assert render.radiance is not None and render.normal_w is not None
     shown = over_background(render.radiance, render.opacity, batch.background)
     target = batch.target_srgb()
     visible = (render.opacity.detach() > SMALLEST_OPACITY).to(shown)

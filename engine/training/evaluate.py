@@ -52,20 +52,22 @@ def render_frame(
     scene: ImplicitHand, frame: PalmFrame, loaded: LoadedFrame, light: Tensor | None, config: RenderConfig
 ) -> FrameRender:
     """Render one frame with the scene of its one hand. light [K,7]: also render physically."""
-    camera = [
-        torch.as_tensor(np.asarray(value), dtype=torch.float32) for value in (frame.intrinsics, frame.world_to_camera)
-    ]
-    camera = [value.to(scene.root) for value in camera]
+    intrinsics, world_to_camera = (
+        torch.as_tensor(np.asarray(value)).to(scene.root) for value in (frame.intrinsics, frame.world_to_camera)
+    )
     height, width = loaded.mask.shape
-    render = render_image(scene, *camera, height, width, config)
+    render = render_image(scene, intrinsics, world_to_camera, height, width, config)
+    assert render.radiance is not None and render.normal_w is not None
+    assert render.albedo is not None and render.roughness is not None
     opacity = render.opacity
     solid = opacity.clamp_min(1e-3)[..., None]
     physical = None
     if light is not None:
         generator = torch.Generator().manual_seed(0)
-        lit = render_image_pbr(scene, *camera, height, width, sg_light_lobes(light), config, generator)
+        lobes = sg_light_lobes(light)
+        lit = render_image_pbr(scene, intrinsics, world_to_camera, height, width, lobes, config, generator)
         physical = linear_to_srgb(lit.color / solid).clamp(0, 1)
-    normals = normalize(render.normal_w @ camera[1][:3, :3].T, dim=-1, eps=1e-6)
+    normals = normalize(render.normal_w @ world_to_camera[:3, :3].T, dim=-1, eps=1e-6)
     return FrameRender(
         loaded.image.to(opacity) / 255,
         loaded.mask.to(opacity),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +17,7 @@ from ..fields.model import PalmFields
 from ..hand.model import HandModel
 from ..hand.subdivide import subdivide_model
 from ..lighting.sg_light import fibonacci_sg_light
-from ..progress import Progress, sub_progress
+from ..progress import Progress, silent, sub_progress
 from ..rendering.implicit_hand import ImplicitHand
 from ..rendering.occupancy import Occupancy
 from .batch import gather_rays
@@ -36,11 +34,11 @@ from .preview import preview_sheet
 from .sampling import frames_at
 from .schedules import PAPER_STEPS, paper_step, stage_at
 
-log = logging.getLogger(__name__)
-
 PRETRAINING_SHARE = 0.1
 """Of the progress bar."""
 PREVIEW_FRAMES = 3
+TOLD_EVERY = 20
+"""Steps between the numbers that the progress shows."""
 
 
 @dataclass
@@ -198,30 +196,37 @@ def write_preview(setting: Setting, run: Run, folder: Path, progress: Progress) 
 def train(setting: Setting, run: Run, output: Path, save: Callable[[], None], progress: Progress) -> dict[str, float]:
     """All steps from where the run stands; returns the last validation's metrics.
 
-    output: the prior's folder, which exists. save(): writes a checkpoint. A cancel saves one first.
+    output: the prior's folder, which exists. save(): writes a checkpoint. A cancel saves one and raises Cancelled.
     """
-    config = setting.config
+    config, leads = setting.config, setting.processes.leads
     total = config.schedule.total_steps
-    metrics = MetricsFile(output / "metrics.jsonl", run.step, enabled=setting.processes.leads)
-    started, first = time.monotonic(), run.step
+    metrics = MetricsFile(output / "metrics.jsonl", run.step, enabled=leads)
+    found: dict[str, float] = {}
+    preview: Path | None = None
     while run.step < total:
-        stage = stage_at(run.step, config.schedule)
+        title = stage_at(run.step, config.schedule).title
         terms = train_step(setting, run)
+        last = run.step == total
+        if leads and setting.validation.frames and (last or run.step % config.validate_every == 0):
+            found = validate(setting, run, silent)
+            terms |= {f"held_out_{name}": value for name, value in found.items()}
+        if leads and (last or run.step % config.preview_every == 0):
+            preview = write_preview(setting, run, output / "previews", silent)
         metrics.write(run.step, terms)
-        if _cancelled(progress, run, total, stage.title, setting.processes):
+        if stopped(progress, run, total, title, preview, setting.processes):
             save()
             raise Cancelled(f"stopped after step {run.step} of {total}, which is saved: go on with --resume")
-        if run.step % config.checkpoint_every == 0 or run.step == total:
+        if last or run.step % config.checkpoint_every == 0:
             save()
-    log.info("%d steps in %.0f s", run.step - first, time.monotonic() - started)
-    return {}
+    return found
 
 
-def _cancelled(progress: Progress, run: Run, total: int, title: str, processes: Processes) -> bool:
+def stopped(progress: Progress, run: Run, total: int, title: str, preview: Path | None, processes: Processes) -> bool:
     """Report progress; whether any process was told to stop."""
     stop = False
     try:
-        progress(run.step / total, f"step {run.step} of {total}: {title}")
+        told = run.step - run.step % TOLD_EVERY
+        progress(run.step / total, f"step {told} of {total}: {title}", preview=preview)
     except Cancelled:
         stop = True
     return anyone(stop, processes)
