@@ -8,9 +8,10 @@ Reading checks everything before anything is used: names, shapes, numbers, confi
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -223,8 +224,6 @@ def _config_message(path: Path, found: FieldsConfig, wanted: FieldsConfig) -> st
 
 def _with_tensors(description: Prior, tensors: Mapping[str, Tensor], path: Path) -> Prior:
     """The description with what the weights' file holds; PriorError for names that belong nowhere."""
-    from dataclasses import replace
-
     known = (_FIELDS, _BASIS, _CORRECTION)
     stray = [name for name in tensors if not name.startswith(known) and name != _LIGHT]
     if stray:
@@ -255,9 +254,9 @@ def check_prior(prior: Prior, what: str) -> None:
         width = prior.config.code_width
         if kind not in CODE_KINDS or len(shape) != 2 or shape[1] != width or tuple(basis.mean.shape) != (width,):
             raise PriorError(f"{what}: the {kind} basis has shape {shape}, not (components, {width}); copy it again")
-    expected = _blank_fields(prior.config, prior.subjects, prior.codes_on_bases, prior.bases).state_dict()
-    shapes = {name: tuple(value.shape) for name, value in expected.items()}
-    check_names_and_shapes({name: tuple(value.shape) for name, value in prior.weights.items()}, shapes, what)
+    sizes = tuple(len(prior.bases[kind].components) for kind in CODE_KINDS) if prior.codes_on_bases else None
+    expected = field_shapes(prior.config, len(prior.subjects), sizes)
+    check_names_and_shapes({name: tuple(value.shape) for name, value in prior.weights.items()}, expected, what)
     if prior.light is not None and (prior.light.dim() != 2 or prior.light.shape[1] != 7):
         raise PriorError(f"{what}: the light has shape {tuple(prior.light.shape)}, not (lobes, 7); copy it again")
     for name, value in prior.corrections.items():
@@ -307,6 +306,24 @@ def check_hand_model(prior: Prior, model: HandModel, what: str) -> None:
         f"{what} was made with the hand model {prior.hand_model.name!r}, not {identity.name!r}: "
         "give that model, or a prior of this one"
     )
+
+
+@functools.lru_cache(maxsize=8)
+def field_shapes(config: FieldsConfig, subjects: int, axes: tuple[int, ...] | None) -> dict[str, tuple[int, ...]]:
+    """{parameter: shape} of PalmFields for some number of subjects. Not to be changed by callers.
+
+    axes: numbers of principal axes of the shape and the appearance codes; None for free codes.
+    """
+    bases = (
+        {}
+        if axes is None
+        else {
+            kind: CodeBasis(torch.zeros(config.code_width), torch.zeros(count, config.code_width))
+            for kind, count in zip(CODE_KINDS, axes, strict=True)
+        }
+    )
+    blank = _blank_fields(config, tuple(map(str, range(subjects))), axes is not None, bases)
+    return {name: tuple(value.shape) for name, value in blank.state_dict().items()}
 
 
 def _blank_fields(
