@@ -49,10 +49,10 @@ class Geometry(nn.Module):
     def _start_as_sphere(self, half_size: float) -> None:
         hidden, inputs = self.lin0.weight_v.shape
         # The mean over evenly spread directions of max(n·p, 0) is |p| / 4.
+        length = math.sqrt(3) * math.sqrt(2 / hidden)
         place = torch.zeros(hidden, inputs)
-        place[:, :3] = math.sqrt(2 / hidden) * math.sqrt(3) * _spread_directions(hidden)
+        place[:, :3] = length * _spread_directions(hidden)
         self.lin0.set_weight(place)
-        length = float(place[0].norm())
         distance = torch.full((1, hidden), 4 * half_size / (hidden * length))
         features = torch.randn(len(self.lin1.bias) - 1, hidden) / math.sqrt(hidden)
         self.lin1.set_weight(torch.cat([distance, features]))

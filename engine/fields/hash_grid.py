@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 from ..errors import MissingDependencyError
 from ..threads import parallel_ranges, parallel_tasks
 from .config import HashGridConfig
+from .hash_grid_reference import hash_encode_reference, hash_jacobian_reference
 
 Backend = Literal["warp", "tinycudann"]
 
@@ -37,12 +38,15 @@ def hash_encode(
     points [N,3] in [0,1] float32; table [config.parameter_count] float32, tiny-cuda-nn's layout; level_weights [levels] without
     gradient, multiplied onto the levels' features: levels of weight 0 cost nothing and get no gradient. Differentiable in
     table and points, twice. backend "tinycudann" needs that package and CUDA tensors; it raises MissingDependencyError.
+    float64 goes through the torch reference, slowly: for checks.
     Raises ValueError where shapes or dtypes are others. On the CPU the gradients are the same from run to run for the same
     number of threads; CUDA sums the table's in any order.
     """
     _check(points, table, config, level_weights)
     if backend == "tinycudann":
         return _tinycudann_features(points, table, config, level_weights)
+    if points.dtype == torch.float64:
+        return hash_encode_reference(points, table, config, level_weights)
     return _Encode.apply(points, table, _scales(config, level_weights, points.device), config)
 
 
@@ -54,6 +58,8 @@ def hash_encode_with_jacobian(
     Both are differentiable in table and points, the features twice.
     """
     _check(points, table, config, level_weights)
+    if points.dtype == torch.float64:
+        return hash_jacobian_reference(points, table, config, level_weights)
     return _EncodeWithJacobian.apply(points, table, _scales(config, level_weights, points.device), config)
 
 
@@ -291,8 +297,10 @@ def _check(points: Tensor, table: Tensor, config: HashGridConfig, level_weights:
         raise ValueError(f"points must be [N,3], not {list(points.shape)}")
     if table.shape != (config.parameter_count,):
         raise ValueError(f"the table must be [{config.parameter_count}] for this grid, not {list(table.shape)}")
-    if points.dtype != torch.float32 or table.dtype != torch.float32:
-        raise ValueError(f"the hash grid works in float32, not {points.dtype} points and {table.dtype} table")
+    if points.dtype != table.dtype or points.dtype not in (torch.float32, torch.float64):
+        raise ValueError(
+            f"points and table must both be float32, or float64; they are {points.dtype} and {table.dtype}"
+        )
     if points.device != table.device:
         raise ValueError(f"points are on {points.device}, the table on {table.device}")
     if level_weights is not None and level_weights.shape != (config.levels,):

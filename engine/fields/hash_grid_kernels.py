@@ -21,6 +21,8 @@ Fraction = wp.types.vector(length=3, dtype=wp.float32)
 
 PRIME_Y = wp.constant(wp.uint32(2654435761))
 PRIME_Z = wp.constant(wp.uint32(805459861))
+POSITIVE = wp.constant(wp.uint32(0x3FFFFFFF))
+"""Masks that tell the compiler what holds anyway: no entry is negative, so Warp's support of negative indices falls away."""
 HALF = wp.constant(wp.float64(0.5))
 
 
@@ -45,8 +47,8 @@ def read_level(number: int, shapes: wp.array2d(dtype=wp.int32), scales: wp.array
     level.scale = scales[number, 0]
     level.weight = scales[number, 1]
     level.resolution = wp.uint32(shapes[number, 0])
-    level.entries = wp.uint32(shapes[number, 1])
-    level.offset = wp.uint32(shapes[number, 2])
+    level.entries = wp.uint32(shapes[number, 1]) & POSITIVE
+    level.offset = wp.uint32(shapes[number, 2]) & POSITIVE
     level.hashed = shapes[number, 3]
     return level
 
@@ -56,7 +58,7 @@ def wrap(index: wp.uint32, entries: wp.uint32):
     """index modulo entries; only the outermost vertices of a dense level, or points outside the grid, need it."""
     if index >= entries:
         index = index % entries
-    return index
+    return index & POSITIVE
 
 
 @wp.func
@@ -75,7 +77,7 @@ def locate(point: wp.vec3, level: Level):
     x1 = x0 + wp.uint32(1)
     entries = Entries()
     if level.hashed != 0:
-        mask = level.entries - wp.uint32(1)
+        mask = (level.entries - wp.uint32(1)) & POSITIVE
         y0 = y0 * PRIME_Y
         y1 = y0 + PRIME_Y
         z0 = z0 * PRIME_Z
