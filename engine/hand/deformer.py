@@ -108,7 +108,7 @@ def inverse_skinning(
     valid = torch.arange(found.shape[1], device=found.device) < count[:, None]
     points = torch.where(valid[..., None], found, torch.zeros_like(found))
     inverse = found.new_zeros(*found.shape, 3)
-    inverse[valid] = _differentiate(deformer, found[valid], hand[valid.nonzero()[:, 0]])[1]
+    inverse[valid] = _inverse_jacobian(deformer, found[valid], hand[valid.nonzero()[:, 0]])
     return Candidates(points.to(points_s.dtype), valid, inverse.to(points_s.dtype))
 
 
@@ -123,29 +123,30 @@ def canonicalise(
 
     sdf: (canonical points [M,3] metres, hand [M] int64) → [M] metres; asked once, for all candidates of all points.
     """
+    from ..warp_start import wp
+    from .deformer_kernels import choose, pack
+
     with torch.no_grad():
         found, count = _search(deformer, points_s, hand, config)
-        most = int(count.max()) if len(count) else 0
-        candidate = torch.arange(most, device=found.device) < count[:, None]
-        owner = candidate.nonzero()[:, 0]
-        points = found[:, :most][candidate]
-        distance = found.new_full(candidate.shape, NO_HIT_SDF_M)
-        if len(points):
-            distance[candidate] = sdf(points.to(points_s.dtype), hand[owner]).to(distance)
-        valid = count > 0
-        count_of_points = len(points_s)
-        canonical = found.new_zeros(count_of_points, 3)
-        least = found.new_full((count_of_points,), NO_HIT_SDF_M)
-        identity = torch.eye(3, device=found.device)
-        linear = identity.expand(count_of_points, 3, 3).clone()
-        inverse = linear.clone()
-        rows = valid.nonzero()[:, 0]
-        if len(rows):
-            least[rows], best = distance[rows].min(1)
-            canonical[rows] = found[rows, best]
-            linear[rows], inverse[rows] = _differentiate(deformer, canonical[rows], hand[rows])
+        end = count.cumsum(0)
+        total = int(end[-1]) if len(end) else 0
+        packed = found.new_empty(total, 3)
+        packed_hand = torch.empty(total, dtype=torch.int64, device=found.device)
+        hands = wp.from_torch(hand.to(torch.int32).contiguous())
+        ends, counts, candidates = wp.from_torch(end), wp.from_torch(count), wp.from_torch(packed, dtype=wp.vec3)
+        inputs = [hands, wp.from_torch(found, dtype=wp.vec3), ends, counts, candidates, wp.from_torch(packed_hand)]
+        _launch_over(pack, len(found), inputs, found.device)
+        distance = found.new_empty(0)
+        if total:
+            distance = sdf(packed.to(points_s.dtype), packed_hand).detach().float().contiguous()
+        points, least = found.new_empty(len(found), 3), found.new_empty(len(found))
+        inverse, linear = found.new_empty(len(found), 3, 3), found.new_empty(len(found), 3, 3)
+        inputs = [hands, candidates, wp.from_torch(distance), ends, counts, _blend_grid(deformer), NO_HIT_SDF_M]
+        inputs += [wp.from_torch(points, dtype=wp.vec3), wp.from_torch(least)]
+        inputs += [wp.from_torch(matrix, dtype=wp.mat33) for matrix in (inverse, linear)]
+        _launch_over(choose, len(found), inputs, found.device)
         dtype = points_s.dtype
-        return Canonical(canonical.to(dtype), least.to(dtype), valid, inverse.to(dtype), linear.to(dtype))
+        return Canonical(points.to(dtype), least.to(dtype), count > 0, inverse.to(dtype), linear.to(dtype))
 
 
 def forward_skinning(deformer: Deformer, points_c: Tensor, hand: Tensor) -> tuple[Tensor, Tensor]:
@@ -241,23 +242,21 @@ def _search(deformer: Deformer, points_s: Tensor, hand: Tensor, config: BroydenC
     return found, count
 
 
-def _differentiate(deformer: Deformer, points_c: Tensor, hand: Tensor) -> tuple[Tensor, Tensor]:
-    """Blended 3x3 and inverse Jacobian, both [M,3,3] float32, at canonical points [M,3]."""
+def _inverse_jacobian(deformer: Deformer, points_c: Tensor, hand: Tensor) -> Tensor:
+    """[M,3,3] float32 at canonical points [M,3]."""
     from ..warp_start import wp
     from .deformer_kernels import differentiate
 
-    points = points_c.float().contiguous()
-    hands = hand.to(torch.int32).contiguous()
-    linear, inverse = points.new_empty(len(points), 3, 3), points.new_empty(len(points), 3, 3)
+    points, hands = points_c.float().contiguous(), hand.to(torch.int32).contiguous()
+    inverse = points.new_empty(len(points), 3, 3)
     inputs = [
         wp.from_torch(points, dtype=wp.vec3),
         wp.from_torch(hands),
         _blend_grid(deformer),
-        wp.from_torch(linear, dtype=wp.mat33),
         wp.from_torch(inverse, dtype=wp.mat33),
     ]
     _launch_over(differentiate, len(points), inputs, points.device)
-    return linear, inverse
+    return inverse
 
 
 def _launch_over(kernel: Any, count: int, inputs: list[Any], device: torch.device) -> None:

@@ -36,7 +36,10 @@ class Cell:
 
 @wp.func
 def low_corner(position: float, resolution: int) -> float:
-    return wp.clamp(wp.floor(position), 0.0, float(resolution - 2))
+    # written so that what is not a number becomes 0 and never an index
+    if position >= 0.0:
+        return wp.min(wp.floor(position), float(resolution - 2))
+    return 0.0
 
 
 @wp.func
@@ -194,25 +197,82 @@ def change_of_blend(grid: BlendGrid, hand: int, x: wp.vec3) -> wp.mat33:
     return wp.matrix_from_cols(along_x, along_y, along_z) * grid.nodes_per_metre
 
 
+@wp.func
+def inverse_of_map(grid: BlendGrid, hand: int, x: wp.vec3, rotation: wp.mat33) -> wp.mat33:
+    """The inverse Jacobian of the skinning map at a canonical point in the cube; rotation: the blended 3x3 there."""
+    jacobian = rotation + change_of_blend(grid, hand, x)
+    # where the map folds, its inverse has no bound: there the rotation's serves
+    if wp.abs(wp.determinant(jacobian)) > SMALLEST_DETERMINANT:
+        return wp.inverse(jacobian)
+    return wp.transpose(rotation)
+
+
 @wp.kernel
 def differentiate(
     first: int,
     points: wp.array(dtype=wp.vec3),
     hands: wp.array(dtype=wp.int32),
     grid: BlendGrid,
-    linear: wp.array(dtype=wp.mat33),
     inverse_jacobian: wp.array(dtype=wp.mat33),
 ):
-    """At canonical points in the cube: the blended 3x3, and the inverse of the skinning map's whole Jacobian."""
+    """The inverse Jacobian at canonical points."""
     index = first + wp.tid()
     rotation = linear_part(blend(grid, hands[index], points[index]))
-    jacobian = rotation + change_of_blend(grid, hands[index], points[index])
+    inverse_jacobian[index] = inverse_of_map(grid, hands[index], points[index], rotation)
+
+
+@wp.kernel
+def pack(
+    first: int,
+    hands: wp.array(dtype=wp.int32),
+    found: wp.array2d(dtype=wp.vec3),
+    end: wp.array(dtype=wp.int64),
+    count: wp.array(dtype=wp.int32),
+    packed: wp.array(dtype=wp.vec3),
+    packed_hands: wp.array(dtype=wp.int64),
+):
+    """All points' candidates one after another; end [N]: where each point's stop."""
+    index = first + wp.tid()
+    begin = int(end[index]) - count[index]
+    for candidate in range(count[index]):
+        packed[begin + candidate] = found[index, candidate]
+        packed_hands[begin + candidate] = wp.int64(hands[index])
+
+
+@wp.kernel
+def choose(
+    first: int,
+    hands: wp.array(dtype=wp.int32),
+    packed: wp.array(dtype=wp.vec3),
+    distance: wp.array(dtype=wp.float32),
+    end: wp.array(dtype=wp.int64),
+    count: wp.array(dtype=wp.int32),
+    grid: BlendGrid,
+    no_hit: float,
+    points: wp.array(dtype=wp.vec3),
+    least: wp.array(dtype=wp.float32),
+    inverse_jacobian: wp.array(dtype=wp.mat33),
+    linear: wp.array(dtype=wp.mat33),
+):
+    """Each point's candidate of least signed distance, and the map's derivatives there; identity where there is none."""
+    index = first + wp.tid()
+    if count[index] == 0:
+        points[index] = wp.vec3(0.0, 0.0, 0.0)
+        least[index] = no_hit
+        inverse_jacobian[index] = wp.identity(n=3, dtype=float)
+        linear[index] = wp.identity(n=3, dtype=float)
+        return
+    stop = int(end[index])
+    best = int(stop - count[index])
+    for candidate in range(best + 1, stop):
+        if distance[candidate] < distance[best]:
+            best = candidate
+    x = packed[best]
+    rotation = linear_part(blend(grid, hands[index], x))
+    points[index] = x
+    least[index] = distance[best]
+    inverse_jacobian[index] = inverse_of_map(grid, hands[index], x, rotation)
     linear[index] = rotation
-    # where the map folds, its inverse has no bound: there the rotation's serves
-    if wp.abs(wp.determinant(jacobian)) > SMALLEST_DETERMINANT:
-        inverse_jacobian[index] = wp.inverse(jacobian)
-    else:
-        inverse_jacobian[index] = wp.transpose(rotation)
 
 
 def struct_of(**values: Any) -> Any:

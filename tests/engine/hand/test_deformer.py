@@ -129,6 +129,17 @@ def test_far_points_have_no_canonical_point(scene: Scene) -> None:
     assert canonicalise(scene.deformer, points[:0], hand[:0], lambda x, _: x[:, 0]).points.shape == (0, 3)
 
 
+def test_points_that_are_no_numbers_have_none_either(scene: Scene) -> None:
+    points = scene.points[:4].clone()
+    points[0, 1], points[1] = torch.nan, torch.inf
+    found = canonicalise(scene.deformer, points, scene.hand[:4], lambda x, _: x.norm(dim=1))
+    assert found.valid.tolist() == [False, False, True, True]
+    broken = make_deformer(
+        OPEN_BOX, scene.body.bone_transforms[:1] * torch.nan, scene.grids, scene.deformer.grid_of_hand[:1]
+    )
+    assert not inverse_skinning(broken, scene.points[:100], torch.zeros(100, dtype=torch.int64)).valid.any()
+
+
 def test_the_inverse_jacobian_is_the_maps(scene: Scene) -> None:
     # strictly inside cells, where the trilinear map is smooth
     found = inverse_skinning(scene.deformer, scene.points[:2000], scene.hand[:2000])
