@@ -18,9 +18,16 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    seen: set[int] = set()
+    apart: dict[str, Tensor] = {}
+    for name, value in tensors.items():
+        whole = value.detach().cpu().contiguous()
+        memory = whole.untyped_storage().data_ptr()
+        # the format refuses two tensors in the same memory
+        apart[name] = whole.clone() if memory in seen else whole
+        seen.add(memory)
     try:
-        save_file(whole, str(path))
+        save_file(apart, str(path))
     except SafetensorError as error:
         raise OSError(5, str(error), str(path)) from error
 
