@@ -6,6 +6,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 
 def ggx_reflection(middle: Tensor, view: Tensor, light: Tensor, roughness: Tensor) -> Tensor:
@@ -42,3 +43,48 @@ def bump_shadowing(smooth: Tensor, normal: Tensor, to_light: Tensor) -> Tensor:
     squared = (0.125 * (1 / turn.clamp(1e-3, 1) ** 2 - 1)).clamp(0, 1)
     kept = 1 / (1 + smith_lambda(light.clamp(1e-6, 1), squared))
     return torch.where(light > 1e-6, kept, torch.zeros_like(kept))
+
+
+def sample_reflection(normal: Tensor, to_camera: Tensor, alpha: Tensor, u: Tensor) -> Tensor:
+    """Unit light directions [P,L,3] as facets that the camera sees mirror them (Dupuy & Benyoub 2023).
+
+    normal, to_camera [P,3] unit; alpha [P] GGX width > 0; u [P,L,2] in [0,1). Density: `reflection_density`. Some directions
+    lie below the surface.
+    """
+    view, along, across, height = (part[:, None] for part in _view_frame(normal, to_camera))
+    alpha = alpha[:, None, None]
+    side = torch.sqrt((1 - height**2).clamp_min(0))
+    stretched = torch.sqrt((alpha * side) ** 2 + height**2)
+    lean_x, lean_z = alpha * side / stretched, height / stretched
+    z = (1 - u[..., 1:]) * (1 + lean_z) - lean_z
+    radius, azimuth = torch.sqrt((1 - z**2).clamp_min(0)), 2 * math.pi * u[..., :1]
+    facet_x = alpha * (radius * torch.cos(azimuth) + lean_x)
+    facet_y = alpha * radius * torch.sin(azimuth)
+    facet_z = (z + lean_z).clamp_min(1e-9)
+    facet = normalize(facet_x * along + facet_y * across + facet_z * normal[:, None], dim=-1)
+    return 2 * (facet * view).sum(-1, keepdim=True) * facet - view
+
+
+def reflection_density(normal: Tensor, to_camera: Tensor, to_light: Tensor, alpha: Tensor) -> Tensor:
+    """Density [P,L] 1/sr with which `sample_reflection` draws directions to_light [P,L,3]."""
+    view, _, _, height = _view_frame(normal, to_camera)
+    half = normalize(view[:, None] + to_light, dim=-1, eps=1e-12)
+    middle = (half * normal[:, None]).sum(-1)
+    squared = (alpha**2)[:, None]
+    distribution = squared / (math.pi * (1 - middle**2 * (1 - squared)) ** 2)
+    density = distribution / (1 + smith_lambda(height, squared)) / (4 * height)
+    return torch.where(middle > 0, density, torch.zeros_like(density))
+
+
+def _view_frame(normal: Tensor, to_camera: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """The view [P,3], lifted above the surface where it is not, two tangents [P,3], the first along it, and its cosine [P,1]."""
+    cosine = (normal * to_camera).sum(-1, keepdim=True)
+    flat = to_camera - cosine * normal
+    length = flat.norm(dim=-1, keepdim=True)
+    # straight from above any tangent will do: one across the axis that the normal is farthest from
+    helper = torch.nn.functional.one_hot(normal.abs().argmin(-1), 3).to(normal)
+    other = normalize(torch.linalg.cross(normal, helper), dim=-1)
+    along = torch.where(length > 1e-4, flat / length.clamp_min(1e-9), other)
+    height = cosine.clamp(1e-3, 1)
+    view = torch.sqrt((1 - height**2).clamp_min(0)) * along + height * normal
+    return view, along, torch.linalg.cross(normal, along), height

@@ -52,7 +52,7 @@ def strata(
     rays: int,
     rows: int = 16,
     columns: int = 32,
-    generator: torch.Generator | None = None,
+    generator: Randomness | None = None,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:
@@ -65,9 +65,9 @@ def strata(
     index = torch.arange(count, device=device).expand(rays, count)
     jitter: Tensor | float = 0.5
     if generator is not None:
-        order = torch.rand(rays, count, generator=generator, device=generator.device).to(device).argsort(1)
+        order = uniform(generator, rays, count).to(device).argsort(1)
         index = index.gather(1, order)
-        jitter = torch.rand(rays, count, 2, generator=generator, device=generator.device).to(device, dtype)
+        jitter = uniform(generator, rays, count, 2).to(device, dtype)
     row = torch.div(index, columns, rounding_mode="floor")
     cell = torch.stack([index % columns, row], dim=-1).to(dtype)
     return (cell + jitter) / torch.tensor([columns, rows], device=device, dtype=dtype)
@@ -77,7 +77,7 @@ def stratified_sphere(
     rays: int,
     rows: int = 16,
     columns: int = 32,
-    generator: torch.Generator | None = None,
+    generator: Randomness | None = None,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Tensor:

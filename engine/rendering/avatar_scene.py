@@ -42,16 +42,15 @@ def avatar_scene(
     albedo = torch.maximum(albedo - gloss_in_albedo, albedo / 2)
     roughness = _texture(avatar.folder / "roughness.png")
     roughness = roughness[..., None] if roughness.dim() == 2 else roughness.mean(2, keepdim=True)
-    parts = MeshScene(
-        vertices[torch.as_tensor(kept)],
-        torch.as_tensor(faces),
-        torch.as_tensor(welded[:, 1:], dtype=torch.float32),
-        torch.as_tensor(index.reshape(-1, 3)),
-        albedo,
-        roughness,
-        _texture(avatar.folder / "normal.png") * 2 - 1,
+    return MeshScene(
+        vertices[torch.as_tensor(kept)].to(device),
+        torch.as_tensor(faces, device=device),
+        torch.as_tensor(welded[:, 1:], dtype=torch.float32, device=device),
+        torch.as_tensor(index.reshape(-1, 3), device=device),
+        albedo.to(device),
+        roughness.to(device),
+        (_texture(avatar.folder / "normal.png") * 2 - 1).to(device),
     )
-    return MeshScene(*(None if part is None else part.to(device) for part in parts))
 
 
 def _texture(path: Path) -> Tensor:

@@ -1,7 +1,7 @@
 """Physically based pictures of a textured mesh by ray casting: the engine's counterpart of a Cycles render.
 
-Per pixel several jittered rays; per ray several light directions, half drawn from the environment and half by the cosine
-(one mixture, so their weights are the balance heuristic's); shadow rays; optionally light that other skin throws back.
+Per pixel several jittered rays; per ray several light directions, half drawn from the environment, a quarter by the cosine, a
+quarter by the gloss (one mixture, so their weights are the balance heuristic's); shadow rays; light from other skin.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ..lighting import image_light
 from ..lighting.brdf import BRDFS, outgoing
 from ..lighting.environment import blender_world, opencv_world
 from ..lighting.image_light import ImageLight
-from ..lighting.microfacet import bump_shadowing
+from ..lighting.microfacet import bump_shadowing, reflection_density, sample_reflection
 from ..lighting.sphere_sampling import about, hemisphere_directions, shifted_sequence
 from .rasterize import interpolate
 from .ray_casting import RayMesh, any_hit, nearest_hits, ray_mesh
@@ -110,7 +110,7 @@ class _Surface(NamedTuple):
     roughness: Tensor
     """[P]"""
     shifts: Tensor
-    """[P,3,2] random numbers that the points' light, cosine and bounce directions are drawn with."""
+    """[P,4,2] random numbers that the points' light, cosine, gloss and bounce directions are drawn with."""
 
 
 @torch.no_grad()
@@ -187,13 +187,13 @@ def _camera_rays(
 
 
 def _random(prepared: _Prepared, points: int) -> Tensor:
-    """[points,3,2] even in [0,1)."""
+    """[points,4,2] even in [0,1)."""
     generator = prepared.generator
-    return torch.rand(points, 3, 2, generator=generator, device=generator.device).to(prepared.normals)
+    return torch.rand(points, 4, 2, generator=generator, device=generator.device).to(prepared.normals)
 
 
 def _first_surface(prepared: _Prepared, origins: Tensor, directions: Tensor, shifts: Tensor) -> tuple[Tensor, _Surface]:
-    """Where rays [N,3] meet the mesh: [N] bool, and the surface at those that do. shifts [N,3,2]: see `_Surface`."""
+    """Where rays [N,3] meet the mesh: [N] bool, and the surface at those that do. shifts [N,4,2]: see `_Surface`."""
     scene = prepared.scene
     hits = nearest_hits(prepared.rays, origins, directions)
     covered = hits.faces >= 0
@@ -246,16 +246,28 @@ def _radiance(prepared: _Prepared, surface: _Surface, light_samples: int, bounce
 
 def _light_directions(prepared: _Prepared, surface: _Surface, count: int, sample: int) -> tuple[Tensor, Tensor]:
     """[P,count,3] directions in the scene's world and the density [P,count] of the mixture that they are drawn from."""
-    by_light = (count + 1) // 2
-    by_cosine = count - by_light
-    u = shifted_sequence(surface.shifts[:, 0], by_light, sample * by_light)
-    lit, _ = image_light.sample(prepared.light, u.reshape(-1, 2))
-    u = shifted_sequence(surface.shifts[:, 1], by_cosine, sample * by_cosine)
-    spread = about(surface.normals[:, None], hemisphere_directions(u))
-    directions = torch.cat([opencv_world(lit).reshape(-1, by_light, 3), spread], dim=1)
+    by_light, by_gloss = (count + 1) // 2, count // 4
+    by_cosine = count - by_light - by_gloss
+    alpha = _gloss_width(prepared.config.brdf, surface.roughness)
+    normals = surface.normals[:, None]
+    u = [
+        shifted_sequence(surface.shifts[:, k], each, sample * each)
+        for k, each in enumerate((by_light, by_cosine, by_gloss))
+    ]
+    lit, _ = image_light.sample(prepared.light, u[0].reshape(-1, 2))
+    spread = about(normals, hemisphere_directions(u[1]))
+    mirrored = sample_reflection(surface.normals, surface.to_camera, alpha, u[2])
+    directions = torch.cat([opencv_world(lit).reshape(-1, by_light, 3), spread, mirrored], dim=1)
     light_density = image_light.pdf(prepared.light, blender_world(directions.reshape(-1, 3))).reshape(-1, count)
-    cosine = (directions * surface.normals[:, None]).sum(-1).clamp_min(0)
-    return directions, (by_light * light_density + by_cosine * cosine / math.pi) / count
+    cosine = (directions * normals).sum(-1).clamp_min(0)
+    gloss_density = reflection_density(surface.normals, surface.to_camera, directions, alpha)
+    density = (by_light * light_density + by_cosine * cosine / math.pi + by_gloss * gloss_density) / count
+    return directions, density
+
+
+def _gloss_width(brdf: str, roughness: Tensor) -> Tensor:
+    """GGX width [P] of the lobe that directions are drawn from."""
+    return (roughness if brdf == "palm" else roughness**2).clamp(2.5e-3, 1)
 
 
 def _reflected(prepared: _Prepared, surface: _Surface, directions: Tensor) -> Tensor:
@@ -273,7 +285,7 @@ def _reflected(prepared: _Prepared, surface: _Surface, directions: Tensor) -> Te
 
 def _bounced(prepared: _Prepared, surface: _Surface, light_samples: int, bounces: int, sample: int) -> Tensor:
     """[P,3] light that arrives by way of other skin, one direction a point."""
-    u = shifted_sequence(surface.shifts[:, 2], 1, sample)
+    u = shifted_sequence(surface.shifts[:, 3], 1, sample)
     directions = about(surface.normals, hemisphere_directions(u[:, 0]))
     shifts = _random(prepared, len(directions))
     covered, next_surface = _first_surface(prepared, surface.origins, directions, shifts)

@@ -101,3 +101,11 @@ def lit_avatar(
         "ior": shader.inputs["IOR"].default_value,
         "gloss_in_albedo": materials.GLOSS_IN_ALBEDO.get(built.avatar.method, 0.0),
     }
+
+
+def skin_optics(avatar: str) -> dict:
+    """What decides the gloss of the add-on's skin."""
+    built = scene.build_scene(avatar, scene.empty_scene())
+    (shader,) = (node for node in built.hand.material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
+    names = ("IOR", "Specular IOR Level", "Metallic", "Coat Weight", "Sheen Weight")
+    return {name: shader.inputs[name].default_value for name in names}

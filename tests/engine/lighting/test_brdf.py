@@ -8,9 +8,16 @@ import pytest
 import torch
 
 from engine.lighting.brdf import BRDFS, SKIN_IOR, outgoing, palm_brdf, principled_brdf
-from engine.lighting.microfacet import bump_shadowing, dielectric_fresnel, ggx_reflection, smith_lambda
+from engine.lighting.microfacet import (
+    bump_shadowing,
+    dielectric_fresnel,
+    ggx_reflection,
+    reflection_density,
+    sample_reflection,
+    smith_lambda,
+)
 from engine.lighting.microfacet_tables import coat_albedo, ggx_albedo, ggx_mean_albedo, lookup
-from engine.lighting.sphere_sampling import hemisphere_directions, strata
+from engine.lighting.sphere_sampling import hemisphere_directions, sphere_directions, strata
 
 UP = torch.tensor([0.0, 0, 1], dtype=torch.float64)
 WHITE = torch.ones(3, dtype=torch.float64)
@@ -155,3 +162,20 @@ def test_bump_shadowing():
     assert float(bump_shadowing(UP, turned, UP)) == pytest.approx(1)
     assert 0 < float(bump_shadowing(UP, turned, towards(0.05))) < 0.9
     assert float(bump_shadowing(UP, turned, towards(-0.1))) == 0
+
+
+@pytest.mark.parametrize("cosine", [1.0, 0.7, 0.2])
+@pytest.mark.parametrize("alpha", [0.2, 0.6])
+def test_mirrored_directions_have_their_density(alpha, cosine):
+    """The density integrates to 1; sampled means of a function equal its integral, within three standard errors."""
+    u = strata(1, 300, 300, torch.Generator().manual_seed(0), dtype=torch.float64)
+    normal, camera, width = UP[None], towards(cosine, 0.3)[None], number(alpha)[None]
+    even = sphere_directions(u)
+    density = reflection_density(normal, camera, even, width)
+    assert float(density.mean() * 4 * math.pi) == pytest.approx(1, abs=5e-3)
+    drawn = sample_reflection(normal, camera, width, u)
+    assert torch.allclose(drawn.norm(dim=-1), torch.ones(1).double())
+    for axis in range(3):
+        exact = (density * even[..., axis]).mean() * 4 * math.pi
+        error = 3 * drawn[..., axis].std() / 300 + 2e-3
+        assert float((drawn[..., axis].mean() - exact).abs()) < error
