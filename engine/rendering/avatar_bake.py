@@ -75,12 +75,12 @@ def bake_hand(
         topology = mesh_topology(fine.faces, fine.uv, fine.uv_faces)
         skin, facing = projected.distance[~cap], projected.facing[~cap]
     elif config.surface == MARCHING:
-        vertices, faces = extract_surface(canonical.sdf, box, config.marching_cells, device=device)
+        vertices, faces = extract_surface(canonical.distance, box, config.marching_cells, device=device)
         # between grid nodes marching cubes guesses: its vertices are put where the field is zero
         vertices = find_surface(vertices, vertex_normals(vertices, faces), canonical).points
         mesh = carried_mesh(subdivide_model(model, 1), betas, vertices, faces)
         topology = _welded(mesh, vertices)
-        distance = canonical.sdf(vertices).detach().abs()
+        distance = canonical.distance(vertices).detach().abs()
         skin, facing = distance, distance < 1e-3
     else:
         raise AvatarError(f"surface {config.surface!r} is neither {TEMPLATE!r} nor {MARCHING!r}")
