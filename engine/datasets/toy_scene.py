@@ -63,7 +63,8 @@ def training_hand_poses(model: HandModel, count: int, generator: torch.Generator
 def held_out_hand_poses(model: HandModel, count: int, generator: torch.Generator) -> Tensor:
     """[count,45] poses halfway between a named one and the relaxed hand: none of the training's, in their midst."""
     order = torch.randperm(len(NAMED), generator=generator).tolist()
-    return torch.stack([_near(model, NAMED[order[k % len(NAMED)]], 0.5, generator) for k in range(count)])
+    poses = [_near(model, NAMED[order[k % len(NAMED)]], 0.5, generator) for k in range(count)]
+    return torch.stack(poses) if poses else model.v_template.new_zeros(0, 45)
 
 
 def _near(model: HandModel, name: str, lean: float, generator: torch.Generator) -> Tensor:
