@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from ..randomness import Randomness, uniform
+
 PLASTIC_STEPS = (0.7548776662466927, 0.5698402909980532)
 """Steps of the R2 sequence, the inverse powers of the plastic number (Roberts 2018)."""
 

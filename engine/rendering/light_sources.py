@@ -13,6 +13,7 @@ from ..lighting.environment import blender_world
 from ..lighting.image_light import ImageLight
 from ..lighting.sphere_sampling import sphere_directions, strata
 from ..lighting.spherical_gaussians import SphericalGaussians
+from ..randomness import Randomness
 
 Light = ImageLight | SphericalGaussians | Callable[[Tensor], Tensor]
 """An environment image (in Blender's axes, as its file), spherical Gaussians in world axes, or a function of world directions."""
@@ -30,7 +31,7 @@ def light_radiance(light: Light, directions_w: Tensor) -> Tensor:
 
 
 def light_directions(
-    light: Light, sampling: str, rays: int, rows: int, columns: int, generator: torch.Generator, like: Tensor
+    light: Light, sampling: str, rays: int, rows: int, columns: int, generator: Randomness, like: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Stratified unit world directions [rays, rows · columns, 3] in random order, and their densities 1/sr.
 

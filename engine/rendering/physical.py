@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..lighting.brdf import Brdf, outgoing, palm_brdf
+from ..randomness import Randomness, uniform
 from .image_chunks import render_maps
 from .light_sources import Light, light_directions, light_radiance
 from .ray_sampling import quantile_samples
@@ -63,7 +64,7 @@ def render_rays_pbr(
     hand: Tensor,
     light: Light,
     config: RenderConfig,
-    generator: torch.Generator,
+    generator: Randomness,
     brdf: Brdf = palm_brdf,
     sampling: str = "uniform",
     want: Collection[str] = (),
@@ -94,7 +95,7 @@ def scatter(
     directions_w: Tensor,
     light: Light,
     config: RenderConfig,
-    generator: torch.Generator,
+    generator: Randomness,
     brdf: Brdf,
     sampling: str,
 ) -> Scattered:
@@ -108,7 +109,7 @@ def scatter(
     if materials is None or normals is None:
         raise ValueError("scattering needs samples with materials and normals")
     rays, count = len(directions_w), config.light_samples
-    xi = torch.rand(rays, generator=generator, device=generator.device).to(directions_w)
+    xi = uniform(generator, rays).to(directions_w)
     interval, place, which = quantile_samples(samples.weights, samples.ray, rays, count, xi)
     directions, density = light_directions(
         light, sampling, rays, config.light_rows, config.light_columns, generator, directions_w
@@ -208,7 +209,7 @@ def render_image_pbr(
     width: int,
     light: Light,
     config: RenderConfig,
-    generator: torch.Generator,
+    generator: Randomness,
     brdf: Brdf = palm_brdf,
     sampling: str = "uniform",
     want: Collection[str] = (),

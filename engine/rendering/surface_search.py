@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ..randomness import Randomness, uniform
 from .compositing import rendering_weights
 from .ray_sampling import (
     RayIntervals,
@@ -42,7 +43,7 @@ def find_surface(
     directions: Tensor,
     hand: Tensor,
     config: RenderConfig,
-    generator: torch.Generator | None = None,
+    generator: Randomness | None = None,
 ) -> RayIntervals:
     """The intervals of root-space rays that carry weight, by what the lattice and the refinement saw of the distances.
 
@@ -52,8 +53,7 @@ def find_surface(
     """
     phase = None
     if generator is not None:
-        drawn = torch.rand(len(origins), generator=generator, device=generator.device)
-        phase = drawn.to(origins) * config.step_m
+        phase = uniform(generator, len(origins)).to(origins) * config.step_m
     intervals = lattice_intervals(origins, directions, hand, scene.occupancy, config.step_m, phase)
     if not len(intervals.ray):
         return intervals

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ..randomness import Randomness
 from .compositing import accumulate, rendering_weights
 from .image_chunks import render_maps
 from .ray_sets import to_root_space
@@ -61,7 +62,7 @@ def surface_samples(
     directions_w: Tensor,
     hand: Tensor,
     config: RenderConfig,
-    generator: torch.Generator | None = None,
+    generator: Randomness | None = None,
     gradient: bool = True,
     pose_gradient: bool = False,
 ) -> PackedSamples:
@@ -87,7 +88,7 @@ def render_rays(
     directions_w: Tensor,
     hand: Tensor,
     config: RenderConfig,
-    generator: torch.Generator | None = None,
+    generator: Randomness | None = None,
     want: Collection[str] = ALL_MAPS,
     pose_gradient: bool = False,
 ) -> RayRender:

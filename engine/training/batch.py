@@ -35,6 +35,8 @@ class RayBatch(NamedTuple):
     """[R,3] unit."""
     hand: Tensor
     """[R] int64, which of the B images' hands."""
+    places: tuple[int, ...]
+    """B places of the images in the whole batch."""
     image_srgb: Tensor
     """[R,3]"""
     inside: Tensor
@@ -73,19 +75,31 @@ def gather_rays(
     parts: list[tuple[Tensor, ...]] = []
     patches: list[Patch] = []
     count = 0
-    for hand, (place, index) in enumerate(chosen):
+    for owner, (place, index) in enumerate(chosen):
         generator = generator_for(seed, step, place)
         loaded = store.get(index)
         pixels = choose_pixels(loaded.maps, config, has_patch(place, config), generator)
-        rays = _rays_of(store.frames[index], loaded, pixels.columns, pixels.rows, hand, batch_size)
+        rays = _rays_of(store.frames[index], loaded, pixels.columns, pixels.rows, owner, batch_size)
         if pixels.patch:
             patches.append(Patch(count + len(pixels.columns) - pixels.patch**2, pixels.patch))
         count += len(pixels.columns)
         parts.append(rays)
-    joined = [torch.cat(column).to(device) for column in zip(*parts, strict=True)]
-    background = torch.rand(3, generator=generator_for(seed, step, BATCH_SLOT)).to(device)
-    patch_count = sum(has_patch(place, config) for place in range(batch_size))
-    return RayBatch(*joined, tuple(patches), patch_count, background)
+    origins, directions, hand, image, inside, normals, weight = (
+        torch.cat(column).to(device) for column in zip(*parts, strict=True)
+    )
+    return RayBatch(
+        origins,
+        directions,
+        hand,
+        tuple(place for place, _ in chosen),
+        image,
+        inside,
+        normals,
+        weight,
+        patches=tuple(patches),
+        patch_count=sum(has_patch(place, config) for place in range(batch_size)),
+        background=torch.rand(3, generator=generator_for(seed, step, BATCH_SLOT)).to(device),
+    )
 
 
 def _rays_of(

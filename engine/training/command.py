@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps", type=int, help="optimiser steps; the stages keep their shares (open 1600, official 24000)"
     )
+    parser.add_argument("--pretrain-steps", type=int, help="steps that fit the geometry to the hand model first")
     parser.add_argument("--images", type=int, help="images a step, over all processes (open 4, official 128)")
     parser.add_argument("--quality", type=Path, help="PALM's quality_dict_*.npy; with --best")
     parser.add_argument("--best", type=int, help="use only this many frames, those of least error")
@@ -46,10 +47,10 @@ def run(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         raise InputError(f"{args.output} should end in .palmprior: name the prior NAME.palmprior")
     if args.resume and args.force:
         raise InputError("--resume goes on and --force starts anew: give one of them")
-    for name in ("steps", "images", "best"):
+    for name in ("steps", "pretrain_steps", "images", "best"):
         value = getattr(args, name)
         if value is not None and value < 1:
-            raise InputError(f"--{name} {value} is not 1 or more")
+            raise InputError(f"--{name.replace('_', '-')} {value} is not 1 or more")
     for name in ("hold_out", "seed"):
         if getattr(args, name) < 0:
             raise InputError(f"--{name.replace('_', '-')} {getattr(args, name)} is negative: give 0 or more")

@@ -14,11 +14,12 @@ from torch.nn.functional import interpolate, normalize
 
 from ..lighting.color import linear_to_srgb
 from ..lighting.sg_light import sg_light_lobes
+from ..randomness import PerHand
 from ..rendering.implicit_hand import ImplicitHand
 from ..rendering.physical import render_rays_pbr
 from ..rendering.scene import SurfaceSample
 from ..rendering.volume import RayRender, render_rays
-from .batch import BATCH_SLOT, Patch, RayBatch
+from .batch import Patch, RayBatch
 from .config import TrainConfig
 from .losses import (
     curvature,
@@ -36,8 +37,10 @@ from .schedules import Stage, normal_weight
 
 SMALLEST_OPACITY = 1e-4
 """Rays with less show nothing whose colour could be compared."""
-CURVATURE_SAMPLES = 2048
-"""Of a batch's samples, at most, at which the curvature term looks."""
+CURVATURE_SAMPLES = 512
+"""Of each image's samples, at most, at which the curvature term looks."""
+RENDER_SLOT = 200_003
+"""Places of the generators that the renderer draws from begin here."""
 
 
 class Energy(NamedTuple):
@@ -57,19 +60,18 @@ def step_energy(
     step: int,
     config: TrainConfig,
     perceptual: PerceptualTerm,
-    rank: int,
 ) -> Energy:
     """Energy of this process's rays. light [K,7] spherical-Gaussian parameters."""
-    generator = generator_for(config.seed, step, BATCH_SLOT + 1 + rank)
+    source = PerHand(tuple(generator_for(config.seed, step, RENDER_SLOT + place) for place in batch.places), batch.hand)
     render_config = config.render if stage.importance else replace(config.render, importance_rounds=0)
     rays = (batch.origins, batch.directions, batch.hand)
-    render = render_rays(scene, *rays, render_config, generator, want=("radiance", "normals"))
+    render = render_rays(scene, *rays, render_config, source, want=("radiance", "normals"))
     terms = radiance_terms(render, batch, perceptual)
     terms |= code_terms(scene, batch, config.images_per_step)
     if stage.geometry:
-        terms |= geometry_terms(scene, render.samples.surface, batch, generator, config.images_per_step)
+        terms |= geometry_terms(scene, render.samples.surface, source, config.images_per_step)
     if stage.physical:
-        terms["physical"] = physical_term(scene, batch, light, config, generator)
+        terms["physical"] = physical_term(scene, batch, light, config, source)
     factors = term_factors(config, stage, step)
     total = torch.stack([factors[name] * value for name, value in terms.items()]).sum()
     return Energy(total, {name: float(value.detach()) for name, value in terms.items()})
@@ -131,21 +133,19 @@ def code_terms(scene: ImplicitHand, batch: RayBatch, images: int) -> dict[str, T
     }
 
 
-def geometry_terms(
-    scene: ImplicitHand, samples: SurfaceSample, batch: RayBatch, generator: torch.Generator, images: int
-) -> dict[str, Tensor]:
+def geometry_terms(scene: ImplicitHand, samples: SurfaceSample, source: PerHand, images: int) -> dict[str, Tensor]:
     """Eikonal and curvature terms over the shaded samples: a mean per image, then over the whole batch's images."""
     if len(samples.hand) == 0:
-        zero = batch.origins.new_zeros(())
+        zero = samples.sdf.sum()
         return {"eikonal": zero, "curvature": zero}
     gradients = samples.gradient_c
     assert gradients is not None
     share = per_image_mean(samples.hand, len(scene.root), images)
     terms = {"eikonal": weighted_sum(eikonal(gradients), share)}
-    picked = torch.randperm(len(samples.hand), generator=generator)[:CURVATURE_SAMPLES].to(samples.hand.device)
+    picked = some_of_each(samples.hand, len(scene.root), CURVATURE_SAMPLES, source.generators)
     normals = normalize(gradients[picked], dim=-1, eps=1e-6)
-    points = samples.points_c[picked].detach() + tangent_shift(normals, generator)
     hand = samples.hand[picked]
+    points = samples.points_c[picked].detach() + tangent_shift(normals, PerHand(source.generators, hand))
     shifted = scene.fields.geometry(points, hand, scene.conditions, scene.bands, with_gradient=True).gradient
     assert shifted is not None
     values = curvature(normals, normalize(shifted, dim=-1, eps=1e-6))
@@ -159,25 +159,24 @@ def per_image_mean(hand: Tensor, hands: int, images: int) -> Tensor:
     return 1.0 / (count[hand] * images)
 
 
-def physical_term(
-    scene: ImplicitHand, batch: RayBatch, light: Tensor, config: TrainConfig, generator: torch.Generator
-) -> Tensor:
+def physical_term(scene: ImplicitHand, batch: RayBatch, light: Tensor, config: TrainConfig, source: PerHand) -> Tensor:
     """L1 of physically rendered pixels on the mask: as many a hand as the configuration says."""
-    rays = pick_physical_rays(batch, len(scene.root), config.physical_rays, generator)
+    on_mask = torch.nonzero(batch.inside > 0)[:, 0]
+    rays = on_mask[some_of_each(batch.hand[on_mask], len(scene.root), config.physical_rays, source.generators)]
     if len(rays) == 0:
         return light.sum() * 0
     chosen = (batch.origins[rays], batch.directions[rays], batch.hand[rays])
-    render = render_rays_pbr(scene, *chosen, sg_light_lobes(light), config.render, generator)
+    render = render_rays_pbr(scene, *chosen, sg_light_lobes(light), config.render, source.rows(rays))
     shown = over_background(render.color, render.rays.opacity, batch.background)
     weight = per_image_mean(batch.hand[rays], len(scene.root), config.images_per_step)
     return weighted_sum(rgb_l1(shown, batch.target_srgb()[rays]), weight)
 
 
-def pick_physical_rays(batch: RayBatch, hands: int, per_image: int, generator: torch.Generator) -> Tensor:
-    """Indices of at most `per_image` random rays on each hand's mask."""
+def some_of_each(hand: Tensor, hands: int, at_most: int, generators: tuple[torch.Generator, ...]) -> Tensor:
+    """Indices of at most `at_most` random rows of each hand. hand [N] int64; one generator a hand."""
     chosen = []
-    for hand in range(hands):
-        on_mask = torch.nonzero((batch.hand == hand) & (batch.inside > 0))[:, 0]
-        order = torch.randperm(len(on_mask), generator=generator)[:per_image]
-        chosen.append(on_mask[order.to(on_mask.device)])
+    for owner in range(hands):
+        rows = torch.nonzero(hand == owner)[:, 0]
+        order = torch.randperm(len(rows), generator=generators[owner])[:at_most]
+        chosen.append(rows[order.to(rows.device)])
     return torch.cat(chosen)

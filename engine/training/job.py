@@ -176,6 +176,8 @@ def _config(args: argparse.Namespace) -> TrainConfig:
     config = training_config(args.config)
     if args.steps is not None:
         config = with_steps(config, args.steps)
+    if args.pretrain_steps is not None:
+        config = dataclasses.replace(config, pretrain=dataclasses.replace(config.pretrain, steps=args.pretrain_steps))
     if args.images is not None:
         config = dataclasses.replace(config, images_per_step=args.images)
     return dataclasses.replace(config, seed=args.seed, vgg16_weights=args.vgg16)

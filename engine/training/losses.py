@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ..randomness import Randomness, uniform
+
 OPACITY_MARGIN = 1e-3
 """Opacity is kept this far from 0 and 1 in the mask term."""
 
@@ -49,9 +51,9 @@ def curvature(normals: Tensor, shifted_normals: Tensor) -> Tensor:
     return torch.acos(cosine.clamp(-1 + 1e-6, 1 - 1e-6)) / torch.pi
 
 
-def tangent_shift(normals: Tensor, generator: torch.Generator, length: float = 1e-5) -> Tensor:
+def tangent_shift(normals: Tensor, source: Randomness, length: float = 1e-5) -> Tensor:
     """A step of `length` metres along a random tangent of unit normals [N,3] → [N,3], no gradient."""
-    random = torch.rand(normals.shape, generator=generator, dtype=torch.float32).to(normals)
+    random = uniform(source, *normals.shape).to(normals)
     tangent = torch.linalg.cross(normals.detach(), random, dim=-1)
     return length * normalize(tangent, dim=-1, eps=1e-9)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -22,7 +24,9 @@ def part_of(name: str) -> str:
 
 def make_optimiser(fields: PalmFields, light: Tensor, rates: LearningRates) -> torch.optim.Adam:
     """One group a kind of parameter. The light [K,7] counts as a network."""
-    slow, quick, grid = [], [light], []
+    slow: list[Tensor] = []
+    quick: list[Tensor] = [light]
+    grid: list[Tensor] = []
     for name, parameter in fields.named_parameters():
         if part_of(name) in SLOW_PARTS:
             slow.append(parameter)
@@ -30,12 +34,12 @@ def make_optimiser(fields: PalmFields, light: Tensor, rates: LearningRates) -> t
             grid.append(parameter)
         else:
             quick.append(parameter)
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": slow, "rate": rates.slow},
         {"params": quick, "rate": rates.networks},
         {"params": grid, "rate": rates.networks, "weight_decay": rates.radiance_decay},
     ]
-    fused = all(parameter.device.type in ("cpu", "cuda") for group in groups for parameter in group["params"])
+    fused = light.device.type in ("cpu", "cuda")
     return torch.optim.Adam(groups, lr=rates.networks, betas=rates.betas, eps=rates.epsilon, fused=fused)
 
 

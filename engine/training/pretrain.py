@@ -125,5 +125,5 @@ def run_pretraining(
         optimiser.step()
         recent = [*recent[-49:], float(error)]
         if step % 10 == 0:
-            progress(share, f"geometry from the hand model: {1000 * float(error):.2f} mm off")
+            progress(share, f"geometry from the hand model: {1000 * float(error):.1f} mm off")
     return float(np.mean(recent)) if recent else float("nan")

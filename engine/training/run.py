@@ -120,11 +120,21 @@ def pretrain(setting: Setting, run: Run, progress: Progress) -> float:
 
 def train_step(setting: Setting, run: Run) -> dict[str, float]:
     """One optimiser step; returns its terms and the gradient's norm."""
-    config, step = setting.config, run.step
-    chosen = frames_at(step, len(setting.training.frames), config.images_per_step, config.seed)
-    upcoming = frames_at(step + 1, len(setting.training.frames), config.images_per_step, config.seed)
-    mine = setting.processes.share(chosen)
-    setting.training.prefetch(index for _, index in setting.processes.share(upcoming))
+    config = setting.config
+    terms = gather_gradients(setting, run)
+    norm = take_step(run.optimiser, run.step, config.schedule, config.rates, config.rates.gradient_clip)
+    run.step += 1
+    return terms | {"gradient_norm": norm}
+
+
+def gather_gradients(setting: Setting, run: Run) -> dict[str, float]:
+    """The whole batch's gradients into every process's parameters; returns the whole batch's terms."""
+    config, step, frames = setting.config, run.step, setting.training.frames
+    mine, upcoming = (
+        setting.processes.share(frames_at(at, len(frames), config.images_per_step, config.seed))
+        for at in (step, step + 1)
+    )
+    setting.training.prefetch(index for _, index in upcoming)
     stage = stage_at(step, config.schedule)
     enter_stage(run.fields, run.light, stage)
     terms: dict[str, float] = {}
@@ -132,16 +142,13 @@ def train_step(setting: Setting, run: Run) -> dict[str, float]:
         batch = gather_rays(
             setting.training, mine, config.images_per_step, config.pixels, config.seed, step, setting.device
         )
-        scene = make_scene(setting, run, [setting.training.frames[index] for _, index in mine])
-        rank = setting.processes.rank
-        energy = step_energy(scene, batch, run.light, stage, step, config, setting.perceptual, rank)
+        scene = make_scene(setting, run, [frames[index] for _, index in mine])
+        energy = step_energy(scene, batch, run.light, stage, step, config, setting.perceptual)
         energy.total.backward()
         terms = energy.terms | {"total": float(energy.total.detach())}
     parameters = [parameter for group in run.optimiser.param_groups for parameter in group["params"]]
     sum_gradients(parameters, setting.processes)
-    norm = take_step(run.optimiser, step, config.schedule, config.rates, config.rates.gradient_clip)
-    run.step += 1
-    return sum_scalars(terms, setting.processes) | {"gradient_norm": norm}
+    return sum_scalars(terms, setting.processes)
 
 
 def make_scene(setting: Setting, run: Run, frames: Sequence[PalmFrame], everything: bool = False) -> ImplicitHand:
@@ -202,8 +209,8 @@ def train(setting: Setting, run: Run, output: Path, save: Callable[[], None], pr
     total = config.schedule.total_steps
     metrics = MetricsFile(output / "metrics.jsonl", run.step, enabled=leads)
     found: dict[str, float] = {}
-    preview: Path | None = None
     while run.step < total:
+        preview: Path | None = None
         title = stage_at(run.step, config.schedule).title
         terms = train_step(setting, run)
         last = run.step == total
