@@ -359,6 +359,17 @@ def test_swapped_missing_and_pickled_bases(tmp_path):
         read_pca(tmp_path / "o.npy", "shape", 32)
 
 
+def test_without_bases_the_priors_own_axes_are_worked_out(folder, tmp_path, bare):
+    checkpoint, output = str(next(folder.glob("exp/**/*.ckpt"))), tmp_path / "half.palmprior"
+    assert main(["import-prior", checkpoint, "--half", "-o", str(output), "--progress", "none"]) == 0
+    assert (output / "weights.safetensors").stat().st_size < 122e6
+    prior = read_prior(output, config=OFFICIAL)
+    codes = torch.cat([bare[f"appearance_code.codec.{subject}"] for subject in prior.subjects])
+    basis = prior.bases["appearance"]
+    torch.testing.assert_close(basis.mean, codes.mean(0))
+    torch.testing.assert_close(basis.components @ basis.components.T, torch.eye(5), atol=1e-5, rtol=0)
+
+
 def test_bases_of_another_prior_are_refused(folder, tmp_path, capsys):
     moved = tmp_path / "pca_basis/0311-0806-124"
     for seed, kind in enumerate(("shape", "appearance")):
