@@ -14,6 +14,9 @@ from torch import Tensor
 from ..errors import InputError
 from .environment import direction_to_uv, sample_environment
 
+CELL_ROWS = 256
+"""Rows that the tables have at least."""
+
 
 class ImageLight(NamedTuple):
     """An environment and the tables that draw directions in proportion to its light."""
@@ -21,18 +24,19 @@ class ImageLight(NamedTuple):
     image: Tensor
     """[H,W,3] linear radiance ≥ 0."""
     density: Tensor
-    """[H,W] probability density of a direction in each texel, 1/sr; constant in a texel, 1 over the sphere."""
+    """[h,w] probability density of a direction in each cell, 1/sr; 1 over the sphere. A cell is a texel, or part of one."""
     row_edges: Tensor
-    """[H+1] float64 cumulative probability of the rows, 0 to 1."""
+    """[h+1] float64 cumulative probability of the rows, 0 to 1."""
     column_edges: Tensor
-    """[H,W+1] float64 cumulative probability within each row, 0 to 1."""
+    """[h,w+1] float64 cumulative probability within each row, 0 to 1."""
 
 
 def image_light(image: Tensor) -> ImageLight:
     """Tables for an image [H,W,3] of linear radiance, first row on top. No gradient flows through the tables.
 
-    A texel's weight is the mean over its area of the bilinear look-up of the greatest channel, times its solid angle: so
-    no direction that shines has density 0. A black image is drawn from evenly. Raises InputError for another shape, and
+    A cell's weight is the mean over its area of the bilinear look-up of the greatest channel, times its solid angle: so no
+    direction that shines has density 0. Texels of a small picture are cut into cells, for the look-up is far from constant in
+    them. A black image is drawn from evenly. Raises InputError for another shape, and
     for values that are negative, infinite or not numbers.
     """
     if image.dim() != 3 or image.shape[2] != 3 or min(image.shape[:2]) < 1:
@@ -41,8 +45,8 @@ def image_light(image: Tensor) -> ImageLight:
         raise InputError(
             "the environment holds values that are negative, infinite or not numbers: give linear radiance"
         )
-    height, width = image.shape[:2]
-    brightest = _texel_means(image.detach().double().amax(2))
+    brightest = _cell_means(image.detach().double().amax(2))
+    height, width = brightest.shape
     weight = brightest * _row_solid_angles(height, width, brightest)[:, None]
     if float(weight.sum()) <= 0:
         weight = _row_solid_angles(height, width, brightest)[:, None].expand(height, width)
@@ -53,11 +57,29 @@ def image_light(image: Tensor) -> ImageLight:
     return ImageLight(image, density.to(image), _edges(rows), _edges(within))
 
 
-def _texel_means(values: Tensor) -> Tensor:
-    """Mean over each texel's area of the bilinear interpolant of values [H,W]; wraps around in u."""
-    values = 0.75 * values + 0.125 * (values.roll(1, 1) + values.roll(-1, 1))
-    padded = torch.cat([values[:1], values, values[-1:]])
-    return 0.75 * values + 0.125 * (padded[:-2] + padded[2:])
+def _cell_means(values: Tensor) -> Tensor:
+    """Mean over each cell's area of the bilinear interpolant of values [H,W]; wraps around in u."""
+    cuts = 2 * math.ceil(CELL_ROWS / (2 * values.shape[0])) if values.shape[0] < CELL_ROWS else 1
+    if cuts == 1:
+        values = 0.75 * values + 0.125 * (values.roll(1, 1) + values.roll(-1, 1))
+        padded = torch.cat([values[:1], values, values[-1:]])
+        return 0.75 * values + 0.125 * (padded[:-2] + padded[2:])
+    # with an even number of cuts no cell holds a crease of the interpolant, whose mean is then that at the cell's centre
+    rows, columns = (_between(size, cuts, values) for size in values.shape)
+    last = values.shape[0] - 1
+    values = (
+        values[rows[0].clamp(0, last)] * (1 - rows[1])[:, None]
+        + values[(rows[0] + 1).clamp(0, last)] * rows[1][:, None]
+    )
+    width = values.shape[1]
+    return values[:, columns[0] % width] * (1 - columns[1]) + values[:, (columns[0] + 1) % width] * columns[1]
+
+
+def _between(size: int, cuts: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the centres of size · cuts cells: the texel centre before each, −1 … size − 1, and the way to the next, 0 to 1."""
+    place = (torch.arange(size * cuts, device=like.device).to(like) + 0.5) / cuts - 0.5
+    before = torch.floor(place)
+    return before.long(), place - before
 
 
 def _row_solid_angles(height: int, width: int, like: Tensor) -> Tensor:

@@ -237,8 +237,8 @@ def _radiance(prepared: _Prepared, surface: _Surface, light_samples: int, bounce
     clear = ~any_hit(prepared.rays, surface.origins[point], towards)
     incoming = torch.zeros_like(directions)
     incoming[point[clear], above[clear, 1]] = image_light.radiance(prepared.light, blender_world(towards[clear]))
-    weight = incoming / density.clamp_min(1e-12)[..., None]
-    total = (weight * _reflected(prepared, surface, directions)).mean(1)
+    weight = torch.where(density > 0, 1 / density, torch.zeros_like(density))[..., None]
+    total = (incoming * weight * _reflected(prepared, surface, directions)).mean(1)
     if bounces > 0 and len(total):
         total = total + _bounced(prepared, surface, light_samples, bounces, sample)
     return total

@@ -28,7 +28,7 @@ def random_numbers(count: int, seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("image", [lamps(), torch.ones(7, 9, 3), torch.zeros(4, 8, 3), torch.rand(1, 1, 3)])
 def test_density_integrates_to_one(image):
     light = lights.image_light(image)
-    height, width = image.shape[:2]
+    height, width = light.density.shape
     edges = torch.cos(torch.arange(height + 1, dtype=torch.float64) * math.pi / height)
     solid_angles = (edges[:-1] - edges[1:]) * 2 * math.pi / width
     assert float((light.density.double() * solid_angles[:, None]).sum()) == pytest.approx(1, abs=1e-6)
@@ -36,6 +36,17 @@ def test_density_integrates_to_one(image):
     assert directions.dtype == density.dtype == image.dtype
     assert (directions.norm(dim=1) - 1).abs().max() < 1e-6
     assert (density > 0).all()
+
+
+def test_density_follows_the_light():
+    """Light of one colour: radiance over density is nearly the same everywhere, in small pictures and in large ones."""
+    for height in (16, 300):
+        grey = torch.rand(height, 2 * height, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        light = lights.image_light((grey + 0.2).expand(-1, -1, 3).contiguous())
+        directions, density = lights.sample(light, random_numbers(20_000))
+        ratio = lights.radiance(light, directions)[:, 0] / density
+        assert float(ratio.mean()) == pytest.approx(float(lights.mean_radiance(light)[0]) * 4 * math.pi, rel=0.02)
+        assert float(ratio.std() / ratio.mean()) < (0.06 if height == 16 else 0.3)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
