@@ -108,7 +108,10 @@ class FrameStore:
 def compact(pixels: FramePixels, margin_px: int) -> LoadedFrame:
     """A decoded frame in a quarter of its memory."""
     image = (pixels.image_srgb * 255).round().clamp(0, 255).to(torch.uint8)
-    normals = None if pixels.normals is None else pixels.normals.half()
+    normals = None
+    if pixels.normals is not None:  # the reader's zero vectors are unknown normals
+        known = pixels.normals.norm(dim=-1, keepdim=True) > 0.5
+        normals = torch.where(known, pixels.normals, torch.nan).half()
     return LoadedFrame(image, pixels.mask, normals, pixel_maps(pixels.mask, margin_px))
 
 

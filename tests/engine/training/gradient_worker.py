@@ -1,0 +1,49 @@
+"""Gradients of one training step, written to a file: run alone, and by torchrun in two processes.
+
+python gradient_worker.py DATA STEP OUT.pt
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from engine.datasets.palm import read_palm_folder
+from engine.hand.model import open_hand_model
+from engine.training.config import training_config
+from engine.training.distributed import joined_processes
+from engine.training.run import gather_gradients, make_setting, new_run
+
+
+def main(data: Path, step: int, output: Path) -> None:
+    torch.set_num_threads(1)
+    device = torch.device("cpu")
+    hand = open_hand_model()
+    frames = read_palm_folder(data / "train", hand.hands_mean.numpy()).frames
+    config = training_config("open")
+    config = replace(
+        config,
+        schedule=replace(config.schedule, total_steps=8),
+        pixels=replace(config.pixels, scattered=40, patch_px=8, patch_every=3),
+        render=replace(config.render, light_rows=2, light_columns=4),
+        physical_rays=6,
+        images_per_step=4,
+        subdivision=0,
+        light_lobes=8,
+    )
+    with joined_processes(device) as processes:
+        setting = make_setting(config, hand, frames, (), processes, device)
+        run = new_run(setting)
+        run.step = step
+        terms = gather_gradients(setting, run)
+        named = [*run.fields.named_parameters(), ("light", run.light)]
+        if processes.leads:
+            gradients = {name: value.grad for name, value in named if value.grad is not None}
+            torch.save({"gradients": gradients, "terms": terms, "processes": processes.count}, output)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
