@@ -26,9 +26,10 @@ class EncodingJacobian(NamedTuple):
     """[N,3] d unit coordinates / d point, 1/metre; 0 where the grid is clamped."""
 
     def pull_back(self, cotangent: Tensor) -> Tensor:
-        """Gradient by the point of <cotangent, encoding>: [N,3+2L] → [N,3], 1/metre."""
-        of_features = (cotangent[:, None, 3:] @ self.features)[:, 0]
-        return self.place * cotangent[:, :3] + self.to_unit * of_features
+        """Gradient by the point of <cotangent, encoding>: [3+2L,N] → [N,3], 1/metre."""
+        # points innermost, as the grid's kernels leave them, so that all runs along memory
+        of_features = (cotangent[3:, None] * self.features.permute(1, 2, 0)).sum(0)
+        return (self.place * cotangent[:3] + self.to_unit.T * of_features).T
 
 
 class PositionEncoding(nn.Module):
@@ -49,7 +50,7 @@ class PositionEncoding(nn.Module):
         """points [N,3] canonical metres; level_weights [L] → [N,3+2L]. Outside the box the grid repeats its border."""
         unit = self.box.to_unit(points)
         features = hash_encode(unit.clamp(0, 1), self.table, self.config, level_weights)
-        return torch.cat([2 * unit - 1, features], dim=1)
+        return _join(unit, features)
 
     def with_jacobian(self, points: Tensor, level_weights: Tensor) -> tuple[Tensor, EncodingJacobian]:
         """As `forward`, and the derivative by the points. Both are differentiable in points and table."""
@@ -58,5 +59,9 @@ class PositionEncoding(nn.Module):
         features, jacobian = hash_encode_with_jacobian(clamped, self.table, self.config, level_weights)
         per_metre = 0.5 / self.box.half_size
         inside = (unit == clamped).to(unit) * per_metre
-        encoding = torch.cat([2 * unit - 1, features], dim=1)
-        return encoding, EncodingJacobian(2 * per_metre, jacobian, inside)
+        return _join(unit, features), EncodingJacobian(2 * per_metre, jacobian, inside)
+
+
+def _join(unit: Tensor, features: Tensor) -> Tensor:
+    """[2u − 1 | features] as [N,3+2L] that lies point-innermost in memory."""
+    return torch.cat([2 * unit.T - 1, features.T]).T

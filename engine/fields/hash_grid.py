@@ -20,8 +20,6 @@ from .hash_grid_reference import hash_encode_reference, hash_jacobian_reference
 
 Backend = Literal["warp", "tinycudann"]
 
-CPU_RUN = 512
-"""Points that one CPU kernel thread takes in a row."""
 POINTS_PER_CPU_THREAD = 2048
 """Fewer points are not worth a thread."""
 
@@ -164,38 +162,18 @@ class _PointGradient(torch.autograd.Function):
 def _encode(
     points: Tensor, table: Tensor, scales: Tensor, config: HashGridConfig, with_jacobian: bool
 ) -> tuple[Tensor, Tensor | None]:
-    """Features [N,2L] and, where asked for, Jacobian [N,2L,3]."""
-    from .hash_grid_kernels import as_matrices, as_numbers, as_pairs, as_points, encode, encode_with_jacobian
+    """Features [N,2L] and, where asked for, Jacobian [N,2L,3]; in memory each lies with the points innermost."""
+    from .hash_grid_kernels import as_numbers, as_pairs, as_points, encode, encode_with_jacobian
 
-    count, levels = len(points), config.levels
+    count, levels, device = len(points), config.levels, points.device
     active = _active_levels(scales)
     new = torch.empty if len(active) == levels else torch.zeros
-    features = new(count, levels, 2, device=points.device)
-    jacobian = new(count, levels, 2, 3, device=points.device) if with_jacobian else None
-    kernel = encode_with_jacobian if with_jacobian else encode
-    inputs = [as_points(points.contiguous()), as_pairs(table.reshape(-1, 2))]
-    inputs += [as_numbers(active), as_numbers(_shapes(config, points.device)), as_numbers(scales)]
-    outputs = [as_pairs(features)] + ([as_matrices(jacobian)] if with_jacobian else [])
-    _split(kernel, len(active), count, inputs, outputs, points.device)
-    return features.reshape(count, 2 * levels), None if jacobian is None else jacobian.reshape(count, 2 * levels, 3)
-
-
-def _split(kernel: Any, levels: int, count: int, inputs: list[Any], outputs: list[Any], device: torch.device) -> None:
-    """Launch a kernel over points: on the CPU a range per thread, in long runs."""
-    from ..warp_start import launch, load_kernels
-
-    if count == 0 or levels == 0:
-        return
-    if device.type != "cpu":
-        launch(kernel, (levels, count), [*inputs, 0, count, 1, *outputs], device)
-        return
-    load_kernels(kernel, device)
-
-    def work(first: int, end: int) -> None:
-        blocks = -(-(end - first) // CPU_RUN)
-        launch(kernel, (levels, blocks), [*inputs, first, end, CPU_RUN, *outputs], device)
-
-    parallel_ranges(count, work, POINTS_PER_CPU_THREAD)
+    features = new(2 * levels, count, device=device)
+    jacobian = new(2 * levels, 3, count, device=device) if with_jacobian else None
+    inputs = [as_points(points.contiguous()), as_pairs(table.reshape(-1, 2)), *_levels(active, scales, config)]
+    outputs = [as_numbers(features)] + ([] if jacobian is None else [as_numbers(jacobian)])
+    _split_points(encode_with_jacobian if with_jacobian else encode, len(active), count, inputs, outputs, device)
+    return features.T, None if jacobian is None else jacobian.permute(2, 0, 1)
 
 
 def _table_gradient(
@@ -203,16 +181,16 @@ def _table_gradient(
 ) -> Tensor:
     """Gradient of the table [P]. On the CPU each level belongs to one thread, which sums its points in their order."""
     from ..warp_start import launch, load_kernels
-    from .hash_grid_kernels import as_matrices, as_numbers, as_pairs, as_points, table_gradient
+    from .hash_grid_kernels import as_numbers, as_pairs, as_points, table_gradient
 
     count, device = len(points), points.device
     gradient = torch.zeros(config.entry_count, 2, device=device)
     active = _active_levels(scales)
     if count == 0 or len(active) == 0:
         return gradient.reshape(-1)
-    pairs, matrices, with_jacobian = _cotangents(count, d_features, d_jacobian, config, device)
-    inputs = [as_points(points.contiguous()), as_pairs(pairs), as_matrices(matrices)]
-    inputs += [as_numbers(active), as_numbers(_shapes(config, device)), as_numbers(scales), with_jacobian]
+    by_features, by_jacobian = _cotangents(count, d_features, d_jacobian, config, device)
+    inputs = [as_points(points.contiguous()), as_numbers(by_features), as_numbers(by_jacobian)]
+    inputs += [*_levels(active, scales, config), int(d_jacobian is not None)]
     output = as_pairs(gradient)
     if device.type != "cpu":
         launch(table_gradient, (len(active), count), [*inputs, 0, count, 1, output], device)
@@ -233,41 +211,54 @@ def _point_gradient(
     config: HashGridConfig,
 ) -> Tensor:
     """Gradient of the points [N,3]."""
-    from ..warp_start import launch, load_kernels
-    from .hash_grid_kernels import as_matrices, as_numbers, as_pairs, as_points, point_gradient
+    from .hash_grid_kernels import as_numbers, as_pairs, as_points, point_gradient
 
     count, device = len(points), points.device
     gradient = torch.zeros(count, 3, device=device)
     active = _active_levels(scales)
-    if count == 0 or len(active) == 0:
-        return gradient
-    pairs, matrices, with_jacobian = _cotangents(count, d_features, d_jacobian, config, device)
-    inputs = [as_points(points.contiguous()), as_pairs(table.reshape(-1, 2)), as_pairs(pairs), as_matrices(matrices)]
-    inputs += [as_numbers(active), as_numbers(_shapes(config, device)), as_numbers(scales), with_jacobian]
-    output = as_points(gradient)
+    by_features, by_jacobian = _cotangents(count, d_features, d_jacobian, config, device)
+    inputs = [as_points(points.contiguous()), as_pairs(table.reshape(-1, 2))]
+    inputs += [as_numbers(by_features), as_numbers(by_jacobian)]
+    inputs += [*_levels(active, scales, config), int(d_jacobian is not None)]
+    _split_points(point_gradient, len(active), count, inputs, [as_points(gradient)], device)
+    return gradient
+
+
+def _split_points(
+    kernel: Any, levels: int, count: int, inputs: list[Any], outputs: list[Any], device: torch.device
+) -> None:
+    """Launch a kernel over levels and points: on the CPU a range of points per thread, in long runs."""
+    from ..warp_start import launch, load_kernels
+
+    if count == 0 or levels == 0:
+        return
     if device.type != "cpu":
-        launch(point_gradient, count, [*inputs, 0, output], device)
-        return gradient
-    load_kernels(point_gradient, device)
+        launch(kernel, (levels, count), [*inputs, 0, count, 1, *outputs], device)
+        return
+    load_kernels(kernel, device)
     parallel_ranges(
         count,
-        lambda first, end: launch(point_gradient, end - first, [*inputs, first, output], device),
+        lambda first, end: launch(kernel, (levels, 1), [*inputs, first, end, end - first, *outputs], device),
         POINTS_PER_CPU_THREAD,
     )
-    return gradient
 
 
 def _cotangents(
     count: int, d_features: Tensor | None, d_jacobian: Tensor | None, config: HashGridConfig, device: torch.device
-) -> tuple[Tensor, Tensor, int]:
-    """[N,L,2] and [N,L,2,3] of the two outputs' gradients, and whether the second is real (else it is empty)."""
-    if d_features is None:
-        pairs = torch.zeros(count, config.levels, 2, device=device)
-    else:
-        pairs = d_features.contiguous().reshape(count, config.levels, 2)
+) -> tuple[Tensor, Tensor]:
+    """The two outputs' gradients as [2L,N] and [2L,3,N]; zeros for missing ones of the features, nothing for the Jacobian's."""
+    width = config.encoding_width
+    by_features = torch.zeros(width, count, device=device) if d_features is None else d_features.T.contiguous()
     if d_jacobian is None:
-        return pairs, torch.empty(0, config.levels, 2, 3, device=device), 0
-    return pairs, d_jacobian.contiguous().reshape(count, config.levels, 2, 3), 1
+        return by_features, torch.empty(width, 3, 0, device=device)
+    return by_features, d_jacobian.permute(1, 2, 0).contiguous()
+
+
+def _levels(active: Tensor, scales: Tensor, config: HashGridConfig) -> list[Any]:
+    """The kernels' arguments about levels."""
+    from .hash_grid_kernels import as_numbers
+
+    return [as_numbers(active), as_numbers(_shapes(config, scales.device)), as_numbers(scales)]
 
 
 def _scales(config: HashGridConfig, level_weights: Tensor | None, device: torch.device) -> Tensor:

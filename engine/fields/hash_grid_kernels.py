@@ -1,8 +1,9 @@
 """The hash grid's kernels, one source for CPU and CUDA: features, Jacobian and their adjoints, written out by hand.
 
 A kernel's thread takes one level and a run of consecutive points: on the CPU long runs, which keep a level's numbers in
-registers and its table in the cache; on CUDA runs of one. Where a point lies in its cell is worked out in float64: float32
-would lose the fraction on fine levels.
+registers and its table in the cache; on CUDA runs of one. Levels change slowest and points lie side by side in what is read
+and written, so that memory is passed through in order. Where a point lies in its cell is worked out in float64: float32 would
+lose the fraction on fine levels.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ __all__ = ["encode", "encode_with_jacobian", "point_gradient", "table_gradient"]
 wp.set_module_options({"enable_backward": False})
 
 Entries = wp.types.vector(length=8, dtype=wp.uint32)
-Matrix23 = wp.types.matrix(shape=(2, 3), dtype=wp.float32)
 Fraction = wp.types.vector(length=3, dtype=wp.float32)
 
 PRIME_Y = wp.constant(wp.uint32(2654435761))
@@ -121,11 +121,12 @@ def encode(
     first: int,
     end: int,
     run: int,
-    features: wp.array2d(dtype=wp.vec2),
+    features: wp.array2d(dtype=wp.float32),
 ):
-    """features[i, level] of points first ≤ i < end on the active levels."""
+    """features[2 level + f, i] of points first ≤ i < end on the active levels."""
     slot, block = wp.tid()
     number = active[slot]
+    row = 2 * number
     level = read_level(number, shapes, scales)
     start = first + block * run
     for i in range(start, wp.min(start + run, end)):
@@ -140,7 +141,9 @@ def encode(
         a3 = v6 + fraction[0] * (table[entries[7]] - v6)
         b0 = a0 + fraction[1] * (a1 - a0)
         b1 = a2 + fraction[1] * (a3 - a2)
-        features[i, number] = level.weight * (b0 + fraction[2] * (b1 - b0))
+        value = level.weight * (b0 + fraction[2] * (b1 - b0))
+        features[row, i] = value[0]
+        features[row + 1, i] = value[1]
 
 
 @wp.kernel
@@ -153,12 +156,13 @@ def encode_with_jacobian(
     first: int,
     end: int,
     run: int,
-    features: wp.array2d(dtype=wp.vec2),
-    jacobian: wp.array2d(dtype=Matrix23),
+    features: wp.array2d(dtype=wp.float32),
+    jacobian: wp.array3d(dtype=wp.float32),
 ):
-    """As `encode`, and jacobian[i, level] = d features / d point."""
+    """As `encode`, and jacobian[2 level + f, axis, i] = d features / d point."""
     slot, block = wp.tid()
     number = active[slot]
+    row = 2 * number
     level = read_level(number, shapes, scales)
     slope = level.weight * level.scale
     start = first + block * run
@@ -184,8 +188,15 @@ def encode_with_jacobian(
         g0 = a1 - a0
         by_y = slope * (g0 + fraction[2] * (a3 - a2 - g0))
         by_z = slope * (b1 - b0)
-        features[i, number] = level.weight * (b0 + fraction[2] * (b1 - b0))
-        jacobian[i, number] = Matrix23(by_x[0], by_y[0], by_z[0], by_x[1], by_y[1], by_z[1])
+        value = level.weight * (b0 + fraction[2] * (b1 - b0))
+        features[row, i] = value[0]
+        features[row + 1, i] = value[1]
+        jacobian[row, 0, i] = by_x[0]
+        jacobian[row, 1, i] = by_y[0]
+        jacobian[row, 2, i] = by_z[0]
+        jacobian[row + 1, 0, i] = by_x[1]
+        jacobian[row + 1, 1, i] = by_y[1]
+        jacobian[row + 1, 2, i] = by_z[1]
 
 
 @wp.func
@@ -196,8 +207,8 @@ def add(table: wp.array(dtype=wp.vec2), entry: wp.uint32, value: wp.vec2):
 @wp.kernel
 def table_gradient(
     points: wp.array(dtype=wp.vec3),
-    d_features: wp.array2d(dtype=wp.vec2),
-    d_jacobian: wp.array2d(dtype=Matrix23),
+    d_features: wp.array2d(dtype=wp.float32),
+    d_jacobian: wp.array3d(dtype=wp.float32),
     active: wp.array(dtype=wp.int32),
     shapes: wp.array2d(dtype=wp.int32),
     scales: wp.array2d(dtype=wp.float32),
@@ -213,6 +224,7 @@ def table_gradient(
     """
     slot, block = wp.tid()
     number = active[first_slot + slot]
+    row = 2 * number
     level = read_level(number, shapes, scales)
     slope = level.weight * level.scale
     start = block * run
@@ -221,15 +233,14 @@ def table_gradient(
         x = fraction[0]
         y = fraction[1]
         z = fraction[2]
-        value = level.weight * d_features[i, number]
+        value = level.weight * wp.vec2(d_features[row, i], d_features[row + 1, i])
         by_x = wp.vec2()
         by_y = wp.vec2()
         by_z = wp.vec2()
         if with_jacobian != 0:
-            slopes = d_jacobian[i, number]
-            by_x = slope * wp.vec2(slopes[0, 0], slopes[1, 0])
-            by_y = slope * wp.vec2(slopes[0, 1], slopes[1, 1])
-            by_z = slope * wp.vec2(slopes[0, 2], slopes[1, 2])
+            by_x = slope * wp.vec2(d_jacobian[row, 0, i], d_jacobian[row + 1, 0, i])
+            by_y = slope * wp.vec2(d_jacobian[row, 1, i], d_jacobian[row + 1, 1, i])
+            by_z = slope * wp.vec2(d_jacobian[row, 2, i], d_jacobian[row + 1, 2, i])
         # what flows to the four edges along x: its value, then its slope along x
         low = (1.0 - z) * value - by_z
         high = z * value + by_z
@@ -255,24 +266,29 @@ def table_gradient(
 def point_gradient(
     points: wp.array(dtype=wp.vec3),
     table: wp.array(dtype=wp.vec2),
-    d_features: wp.array2d(dtype=wp.vec2),
-    d_jacobian: wp.array2d(dtype=Matrix23),
+    d_features: wp.array2d(dtype=wp.float32),
+    d_jacobian: wp.array3d(dtype=wp.float32),
     active: wp.array(dtype=wp.int32),
     shapes: wp.array2d(dtype=wp.int32),
     scales: wp.array2d(dtype=wp.float32),
     with_jacobian: int,
     first: int,
+    end: int,
+    run: int,
     d_points: wp.array(dtype=wp.vec3),
 ):
-    """d_points[i] = adjoint of `encode_with_jacobian` in point i, over the active levels; of `encode` where with_jacobian is 0.
+    """Adds the adjoint of `encode_with_jacobian` in points first ≤ i < end; of `encode` where with_jacobian is 0.
 
     Trilinear interpolation has mixed second derivatives only.
     """
-    i = first + wp.tid()
-    total = wp.vec3()
-    for slot in range(active.shape[0]):
-        number = active[slot]
-        level = read_level(number, shapes, scales)
+    slot, block = wp.tid()
+    number = active[slot]
+    row = 2 * number
+    level = read_level(number, shapes, scales)
+    slope = level.weight * level.scale
+    bend = slope * level.scale
+    start = first + block * run
+    for i in range(start, wp.min(start + run, end)):
         entries, fraction = locate(points[i], level)
         v0 = table[entries[0]]
         v2 = table[entries[2]]
@@ -283,23 +299,19 @@ def point_gradient(
         e2 = table[entries[5]] - v4
         e3 = table[entries[7]] - v6
         a0 = v0 + fraction[0] * e0
-        a1 = v2 + fraction[0] * e1
         a2 = v4 + fraction[0] * e2
-        a3 = v6 + fraction[0] * e3
         f0 = e0 + fraction[1] * (e1 - e0)
         f1 = e2 + fraction[1] * (e3 - e2)
-        g0 = a1 - a0
-        g1 = a3 - a2
-        slope = level.weight * level.scale
-        d_value = slope * d_features[i, number]
+        g0 = v2 + fraction[0] * e1 - a0
+        g1 = v6 + fraction[0] * e3 - a2
+        d_value = slope * wp.vec2(d_features[row, i], d_features[row + 1, i])
         by_x = wp.dot(d_value, f0 + fraction[2] * (f1 - f0))
         by_y = wp.dot(d_value, g0 + fraction[2] * (g1 - g0))
         by_z = wp.dot(d_value, (a2 + fraction[1] * g1) - (a0 + fraction[1] * g0))
         if with_jacobian != 0:
-            slopes = d_jacobian[i, number]
-            d_x = slope * level.scale * wp.vec2(slopes[0, 0], slopes[1, 0])
-            d_y = slope * level.scale * wp.vec2(slopes[0, 1], slopes[1, 1])
-            d_z = slope * level.scale * wp.vec2(slopes[0, 2], slopes[1, 2])
+            d_x = bend * wp.vec2(d_jacobian[row, 0, i], d_jacobian[row + 1, 0, i])
+            d_y = bend * wp.vec2(d_jacobian[row, 1, i], d_jacobian[row + 1, 1, i])
+            d_z = bend * wp.vec2(d_jacobian[row, 2, i], d_jacobian[row + 1, 2, i])
             h0 = e1 - e0
             by_xy = h0 + fraction[2] * (e3 - e2 - h0)
             by_xz = f1 - f0
@@ -307,8 +319,7 @@ def point_gradient(
             by_x += wp.dot(d_y, by_xy) + wp.dot(d_z, by_xz)
             by_y += wp.dot(d_x, by_xy) + wp.dot(d_z, by_yz)
             by_z += wp.dot(d_x, by_xz) + wp.dot(d_y, by_yz)
-        total += wp.vec3(by_x, by_y, by_z)
-    d_points[i] = total
+        wp.atomic_add(d_points, i, wp.vec3(by_x, by_y, by_z))
 
 
 def as_points(tensor: Any) -> Any:
@@ -317,13 +328,8 @@ def as_points(tensor: Any) -> Any:
 
 
 def as_pairs(tensor: Any) -> Any:
-    """[*,2] float32 → Warp array of the leading shape that shares its memory."""
+    """[E,2] float32 → Warp array of E pairs that shares its memory."""
     return wp.from_torch(tensor.detach(), dtype=wp.vec2)
-
-
-def as_matrices(tensor: Any) -> Any:
-    """[*,2,3] float32 → Warp array of the leading shape that shares its memory."""
-    return wp.from_torch(tensor.detach(), dtype=Matrix23)
 
 
 def as_numbers(tensor: Any) -> Any:
