@@ -24,6 +24,8 @@ class LossWeights:
     eikonal: float = 1e-5
     curvature: float = 0.1
     latent: float = 1e-3
+    anchor: float = 0.0
+    """Of the pre-training's distances, in millimetres squared: holds the geometry in poses that no picture shows (ours)."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ class PretrainConfig:
     steps: int = 30_000
     poses: int = 256
     """Frames of the data whose shape and pose correctives are fitted, at most."""
+    random_poses: int = 0
+    """Poses within the model's limits that are fitted besides the data's: few data leave most poses open (ours)."""
     points_per_pose: int = 45_056
     """9/10 near the surface, 1/10 anywhere (published code: 40,960 + 4,096)."""
     batch: int = 16_384
@@ -73,6 +77,8 @@ class TrainConfig:
     subdivision: int = 2
     """Of the hand model: two rounds for MANO's 778 vertices, one for the open hand's."""
     light_lobes: int = 64
+    anchor_points: int = 1_024
+    """A step, where the anchor has a weight."""
     checkpoint_every: int = 1_000
     preview_every: int = 1_000
     validate_every: int = 4_000
@@ -91,7 +97,10 @@ def training_config(name: str) -> TrainConfig:
             render=RenderConfig(
                 importance_rounds=1, importance_samples=8, weight_cutoff=1e-3, light_rows=4, light_columns=8
             ),
-            pretrain=PretrainConfig(steps=600, poses=24, points_per_pose=11_264, batch=4_096, rate=5e-3),
+            pretrain=PretrainConfig(
+                steps=800, poses=24, random_poses=72, points_per_pose=8_192, batch=4_096, rate=5e-3
+            ),
+            weights=LossWeights(anchor=0.02),
             schedule=Schedule(total_steps=1_600),
             pixels=PixelSampling(scattered=96, patch_px=16, patch_strides=(1, 2, 4), patch_every=4, box_margin_px=8),
             physical_rays=24,

@@ -32,6 +32,7 @@ from .losses import (
     weighted_sum,
 )
 from .perceptual import PerceptualTerm, Vgg16Term
+from .pretrain import PretrainPool, anchor_loss
 from .sampling import generator_for
 from .schedules import Stage, normal_weight
 
@@ -39,6 +40,7 @@ SMALLEST_OPACITY = 1e-4
 """Rays with less show nothing whose colour could be compared."""
 CURVATURE_SAMPLES = 512
 """Of each image's samples, at most, at which the curvature term looks."""
+ANCHOR_SLOT = 300_007
 RENDER_SLOT = 200_003
 """Places of the generators that the renderer draws from begin here."""
 
@@ -60,6 +62,7 @@ def step_energy(
     step: int,
     config: TrainConfig,
     perceptual: PerceptualTerm,
+    pool: PretrainPool,
 ) -> Energy:
     """Energy of this process's rays. light [K,7] spherical-Gaussian parameters."""
     source = PerHand(tuple(generator_for(config.seed, step, RENDER_SLOT + place) for place in batch.places), batch.hand)
@@ -69,6 +72,7 @@ def step_energy(
     terms = radiance_terms(render, batch, perceptual)
     terms |= code_terms(scene, batch, config.images_per_step)
     if stage.geometry:
+        terms |= anchor_terms(scene, batch, pool, config, step)
         terms |= geometry_terms(scene, render.samples.surface, source, config.images_per_step)
     if stage.physical:
         terms["physical"] = physical_term(scene, batch, light, config, source)
@@ -90,6 +94,7 @@ def term_factors(config: TrainConfig, stage: Stage, step: int) -> dict[str, floa
         "shape_code": weights.latent if stage.geometry else 0.0,
         "appearance_code": weights.latent,
         "physical": weights.physical,
+        "anchor": weights.anchor,
     }
 
 
@@ -131,6 +136,18 @@ def code_terms(scene: ImplicitHand, batch: RayBatch, images: int) -> dict[str, T
         "shape_code": latent_energy(scene.conditions.shape).sum() / images,
         "appearance_code": latent_energy(scene.conditions.appearance).sum() / images,
     }
+
+
+def anchor_terms(
+    scene: ImplicitHand, batch: RayBatch, pool: PretrainPool, config: TrainConfig, step: int
+) -> dict[str, Tensor]:
+    """Distances to the hand model, where they count: every image brings its share of the points."""
+    if config.weights.anchor == 0:
+        return {}
+    each = max(config.anchor_points // config.images_per_step, 1)
+    generators = [generator_for(config.seed, step, ANCHOR_SLOT + place) for place in batch.places]
+    values = [anchor_loss(scene.fields, pool, scene.bands, each, generator) for generator in generators]
+    return {"anchor": torch.stack(values).sum() / config.images_per_step}
 
 
 def geometry_terms(scene: ImplicitHand, samples: SurfaceSample, source: PerHand, images: int) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from ..fields.bands import Bands
 from ..fields.model import PalmFields
 from ..hand.mano import pose_features, shape_hand
 from ..hand.model import HandModel
+from ..hand.random_poses import random_hand_poses
 from ..hand.rotations import axis_angle_to_matrix
 from ..hand.sealing import seal
 from ..hand.signed_distance import pretraining_points, signed_distance
@@ -27,7 +28,7 @@ PARTS = ("geometry", "density", "pose_encoder", "shape_code")
 
 
 class PretrainPool(NamedTuple):
-    """Points around the canonical surfaces of K frames."""
+    """Points around the canonical surfaces of K poses, of frames and random ones."""
 
     points: Tensor
     """[K,P,3] canonical metres."""
@@ -69,13 +70,17 @@ def pretraining_pool(
     seed: int,
     progress: Progress,
 ) -> PretrainPool:
-    """Points and their signed distances for the chosen frames; a fraction of a second a frame."""
+    """Points and their signed distances for the chosen frames and random poses; a fraction of a second each."""
     chosen = spread_frames(frames, config.poses)
     like = model.v_template
     points, distances, poses = [], [], []
-    for place, frame in enumerate(chosen):
-        progress(place / len(chosen), "distances to the hand model")
-        betas, pose = (torch.as_tensor(np.asarray(value)).to(like) for value in (frame.betas, frame.hand_pose))
+    imagined = random_hand_poses(model, config.random_poses, generator_for(seed, 0, 6_666))
+    shapes = [chosen[place % len(chosen)] for place in range(len(imagined))]
+    pairs = [(frame, torch.as_tensor(np.asarray(frame.hand_pose)).to(like)) for frame in chosen]
+    pairs += list(zip(shapes, imagined, strict=True))
+    for place, (frame, pose) in enumerate(pairs):
+        progress(place / len(pairs), "distances to the hand model")
+        betas = torch.as_tensor(np.asarray(frame.betas)).to(like)
         vertices, faces = seal(canonical_surface(model, betas, pose), model.faces)
         generator = generator_for(seed, place, 7_777)
         around = pretraining_points(vertices, faces, config.points_per_pose, generator)
@@ -83,7 +88,7 @@ def pretraining_pool(
         distances.append(signed_distance(vertices, faces, around))
         poses.append(pose)
     place_of = {name: place for place, name in enumerate(subjects)}
-    subject = torch.tensor([place_of[frame.subject] for frame in chosen], device=like.device)
+    subject = torch.tensor([place_of[frame.subject] for frame, _ in pairs], device=like.device)
     return PretrainPool(torch.stack(points), torch.stack(distances), torch.stack(poses), subject)
 
 
@@ -100,6 +105,16 @@ def pretrain_loss(
     energy = config.scale * sdf_regression(sample.sdf, target).mean()
     assert sample.gradient is not None
     return energy + config.eikonal * eikonal(sample.gradient).mean(), (sample.sdf - target).detach().abs().mean()
+
+
+def anchor_loss(fields: PalmFields, pool: PretrainPool, bands: Bands, count: int, generator: torch.Generator) -> Tensor:
+    """Mean squared distance error (), in millimetres squared, at `count` random points of the pool."""
+    total, per_hand = pool.sdf.shape
+    picked = torch.randint(total * per_hand, (count,), generator=generator).to(pool.sdf.device)
+    conditions = fields.conditions(pool.subject, pool.hand_pose)
+    points, hand = pool.points.reshape(-1, 3)[picked], picked // per_hand
+    sdf = fields.geometry(points, hand, conditions, bands, with_gradient=False).sdf
+    return 1e6 * sdf_regression(sdf, pool.sdf.reshape(-1)[picked], limit_m=0.005).mean()
 
 
 def run_pretraining(

@@ -17,7 +17,7 @@ from ..fields.model import PalmFields
 from ..hand.model import HandModel
 from ..hand.subdivide import subdivide_model
 from ..lighting.sg_light import fibonacci_sg_light
-from ..progress import Progress, silent, sub_progress
+from ..progress import Progress, silent
 from ..rendering.implicit_hand import ImplicitHand
 from ..rendering.occupancy import Occupancy
 from .batch import gather_rays
@@ -29,7 +29,7 @@ from .frames import Bodies, FrameStore
 from .metrics_file import MetricsFile
 from .optimiser import enter_stage, make_optimiser, take_step
 from .perceptual import PerceptualTerm, perceptual_term
-from .pretrain import pretraining_pool, run_pretraining
+from .pretrain import PretrainPool, pretraining_pool, run_pretraining
 from .preview import preview_sheet
 from .sampling import frames_at
 from .schedules import PAPER_STEPS, paper_step, stage_at
@@ -63,6 +63,8 @@ class Setting:
     validation: FrameStore
     bodies: Bodies
     perceptual: PerceptualTerm
+    pool: PretrainPool
+    """Distances to the hand model."""
     processes: Processes
     device: torch.device
 
@@ -74,17 +76,21 @@ def make_setting(
     validation: Sequence[PalmFrame],
     processes: Processes,
     device: torch.device,
+    progress: Progress = silent,
 ) -> Setting:
     """hand: not subdivided."""
     model = subdivide_model(hand, config.subdivision).to(device)
     margin = config.pixels.box_margin_px
+    subjects = tuple(sorted({frame.subject for frame in training}))
+    pool = pretraining_pool(training, subjects, model, config.pretrain, config.seed, progress)
     return Setting(
         config,
-        tuple(sorted({frame.subject for frame in training})),
+        subjects,
         FrameStore(tuple(training), margin),
         FrameStore(tuple(validation), margin),
         Bodies(model, config.fields.box),
         perceptual_term(config.vgg16_weights),
+        pool,
         processes,
         device,
     )
@@ -107,15 +113,7 @@ def pretrain(setting: Setting, run: Run, progress: Progress) -> float:
     def bands(share: float) -> Bands:
         return bands_at(round(share * PAPER_STEPS), config.fields, geometry_open=True, device=setting.device)
 
-    pool = pretraining_pool(
-        setting.training.frames,
-        setting.subjects,
-        setting.bodies.model,
-        config.pretrain,
-        config.seed,
-        sub_progress(progress, 0.0, 0.2),
-    )
-    return run_pretraining(run.fields, pool, bands, config.pretrain, config.seed, sub_progress(progress, 0.2, 1.0))
+    return run_pretraining(run.fields, setting.pool, bands, config.pretrain, config.seed, progress)
 
 
 def train_step(setting: Setting, run: Run) -> dict[str, float]:
@@ -143,7 +141,7 @@ def gather_gradients(setting: Setting, run: Run) -> dict[str, float]:
             setting.training, mine, config.images_per_step, config.pixels, config.seed, step, setting.device
         )
         scene = make_scene(setting, run, [frames[index] for _, index in mine])
-        energy = step_energy(scene, batch, run.light, stage, step, config, setting.perceptual)
+        energy = step_energy(scene, batch, run.light, stage, step, config, setting.perceptual, setting.pool)
         energy.total.backward()
         terms = energy.terms | {"total": float(energy.total.detach())}
     parameters = [parameter for group in run.optimiser.param_groups for parameter in group["params"]]

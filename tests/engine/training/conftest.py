@@ -37,7 +37,7 @@ def tiny_config() -> TrainConfig:
     config = training_config("open")
     return replace(
         config,
-        pretrain=replace(config.pretrain, steps=30, poses=2, points_per_pose=2048, batch=512),
+        pretrain=replace(config.pretrain, steps=30, poses=2, random_poses=2, points_per_pose=2048, batch=512),
         schedule=replace(config.schedule, total_steps=8),
         pixels=replace(config.pixels, scattered=24, patch_px=8, patch_every=2),
         render=replace(config.render, light_rows=2, light_columns=4),

@@ -26,6 +26,7 @@ def main(data: Path, step: int, output: Path) -> None:
     config = training_config("open")
     config = replace(
         config,
+        pretrain=replace(config.pretrain, poses=2, random_poses=1, points_per_pose=1024),
         schedule=replace(config.schedule, total_steps=8),
         pixels=replace(config.pixels, scattered=40, patch_px=8, patch_every=3),
         render=replace(config.render, light_rows=2, light_columns=4),

@@ -69,7 +69,7 @@ def test_a_broken_launch_is_explained(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.delenv("RANK", raising=False)
     with (
-        pytest.raises(InputError, match="cannot join the other processes.*torchrun"),
+        pytest.raises(InputError, match=r"cannot join the other processes.*torchrun"),
         joined_processes(torch.device("cpu")),
     ):
         pass

@@ -135,5 +135,5 @@ def test_weights_of_table_one():
     table = dataclasses.asdict(LossWeights())
     assert table == {
         "radiance": 1.0, "physical": 0.2, "mask": 0.1, "perceptual": 0.1, "normal_start": 0.5, "normal_end": 0.1,
-        "eikonal": 1e-5, "curvature": 0.1, "latent": 1e-3,
+        "eikonal": 1e-5, "curvature": 0.1, "latent": 1e-3, "anchor": 0.0,
     }  # fmt: skip
