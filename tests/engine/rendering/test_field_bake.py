@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from engine.avatar.folder import Avatar, CaptureInfo, read_avatar
+from engine.avatar.template_projection import ProjectionConfig
 from engine.avatar.texture_files import read_png, write_png8
 from engine.errors import AvatarError
 from engine.hand.canonical import OPEN_BOX
@@ -128,15 +129,15 @@ def hand_field() -> tuple[CanonicalField, torch.Tensor]:
         )
         return values.mean(0), (values.T @ corner) / (4 * step)
 
-    return CanonicalField(field, colors), betas
+    return CanonicalField(field, colors, lambda points: signed_distance(rest, model.faces, points)), betas
 
 
 CAPTURE = CaptureInfo("photo.jpg", (64, 64), np.eye(3), np.eye(4), np.zeros(3), np.zeros(45), np.zeros(3))
-SMALL = BakeConfig(subdivisions=0, texture_px=128, marching_cells=40)
+SMALL = BakeConfig(subdivisions=0, texture_px=64, projection=ProjectionConfig(iterations=14))
 
 
 def write_preview(folder: Path, avatar: Avatar) -> None:
-    assert avatar.folder == folder and read_png(folder / "albedo.png").shape == (128, 128, 3)
+    assert avatar.folder == folder and read_png(folder / "albedo.png").shape == (64, 64, 3)
     write_png8(folder / "preview.png", np.zeros((8, 8, 3), np.uint8))
 
 
@@ -154,7 +155,7 @@ def test_a_field_becomes_an_avatar_folder(tmp_path: Path, hand_field) -> None:
 
 def test_a_marched_hand_has_textures_too(hand_field) -> None:
     field, betas = hand_field
-    config = BakeConfig(surface=MARCHING, texture_px=128, marching_cells=40)
+    config = BakeConfig(surface=MARCHING, texture_px=64, marching_cells=32)
     baked = bake_hand(field, open_hand_model(), betas, OPEN_BOX, config)
     assert baked.metrics["vertices_on_surface"] > 0.95 and baked.metrics["texels_on_surface"] > 0.7
     assert np.allclose(baked.mesh.skinning_weights.sum(1), 1, atol=1e-5)
