@@ -1,1 +1,1 @@
-"""Light: ambient and one lamp, spherical harmonics, spherical Gaussians, equirectangular environments."""
+"""Light: lamps, spherical harmonics and Gaussians, environments and how they are sampled; what skin reflects of it."""

@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 
 from ..errors import InputError
 from .environment import equirect_grid, irradiance, opencv_world
-from .sphere_sampling import even_directions
+from .sphere_sampling import fibonacci_sphere
 from .spherical_gaussians import SphericalGaussians, evaluate, integral
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def fibonacci_sg_light(
         spread, grey = (
             torch.randn(2, count, generator=generator, device=generator.device).abs().to(device, dtype).unbind(0)
         )
-    axes = even_directions(count // 2, like).repeat(2, 1)
+    axes = fibonacci_sphere(count // 2, like).repeat(2, 1)
     params = torch.cat([axes, (10 + 20 * spread)[:, None], grey[:, None].expand(count, 3)], dim=1)
     scale = TOTAL_ENERGY / sg_irradiance(params)
     return torch.cat([params[:, :4], params[:, 4:] * scale], dim=1)
@@ -117,7 +117,7 @@ def fit_sg_light(image: Tensor, count: int = LOBES, steps: int = 300) -> SgFit:
     target = target / mean.mean()
     directions, solid_angles = equirect_grid(target.shape[0], target)
     world, weight = opencv_world(directions).reshape(-1, 3), (solid_angles / (4 * math.pi)).reshape(-1, 1)
-    normals = even_directions(128, target)
+    normals = fibonacci_sphere(128, target)
     wanted = irradiance(target, normals) / math.pi
     to_irradiance = (normals @ directions.reshape(-1, 3).T).clamp_min(0) * (solid_angles.reshape(1, -1) / math.pi)
     flat = target.reshape(-1, 3)
@@ -163,7 +163,7 @@ def _amplitudes(shape: Tensor, received: Tensor, flat: Tensor, wanted: Tensor, w
 def _start(flat: Tensor, world: Tensor, weight: Tensor, count: int) -> tuple[Tensor, Tensor, Tensor]:
     """First axes [count,3], log sharpness [count], log amplitudes [count,3] for radiance flat [N,3] at world [N,3]."""
     broad = (count + 1) // 2
-    axes = [even_directions(broad, flat)]
+    axes = [fibonacci_sphere(broad, flat)]
     left = flat.mean(1)
     for _ in range(count - broad):
         peak = world[int(left.argmax())]

@@ -29,7 +29,7 @@ def _from_height(z: Tensor, azimuth: Tensor) -> Tensor:
     return torch.stack([radius * torch.cos(azimuth), radius * torch.sin(azimuth), z], dim=-1)
 
 
-def even_directions(count: int, like: Tensor) -> Tensor:
+def fibonacci_sphere(count: int, like: Tensor) -> Tensor:
     """[count,3] unit directions spread evenly over the sphere on a Fibonacci spiral, in the dtype of `like`."""
     index = torch.arange(count, device=like.device).to(like) + 0.5
     azimuth = math.pi * (1 + math.sqrt(5)) * index

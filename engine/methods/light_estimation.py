@@ -11,7 +11,7 @@ from torch import Tensor
 from ..avatar.skin_color import split_light_from_skin
 from ..lighting.color import luminance
 from ..lighting.lamp import LampLight
-from ..rendering.occlusion import fibonacci_sphere
+from ..lighting.sphere_sampling import fibonacci_sphere
 
 MIN_AMBIENT_SHARE = 0.25
 """Of the light on a surface that faces the lamp: rooms and skies throw light back."""

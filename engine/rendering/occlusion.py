@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-
-def fibonacci_sphere(count: int, like: Tensor) -> Tensor:
-    """[count,3] unit directions spread evenly over the sphere."""
-    index = torch.arange(count, device=like.device).to(like) + 0.5
-    z = 1 - 2 * index / count
-    azimuth = math.pi * (1 + math.sqrt(5)) * index
-    radius = torch.sqrt(1 - z**2)
-    return torch.stack([radius * torch.cos(azimuth), radius * torch.sin(azimuth), z], dim=1)
+from ..lighting.sphere_sampling import fibonacci_sphere
 
 
 def occluded(vertices: Tensor, faces: Tensor, origins: Tensor, directions: Tensor, max_distance: float = 1.0) -> Tensor:

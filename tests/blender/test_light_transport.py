@@ -51,8 +51,8 @@ def centre_of_highlight(picture: np.ndarray) -> np.ndarray:
 
 
 def test_principled_is_what_cycles_renders(blender, benchmark, tmp_path):
-    """Mean radiance within half a per cent at three roughnesses, under even light: diffuse, gloss and energy terms."""
-    scores = benchmark.ball_scores(blender, torch.ones(8, 16, 3), (0.35, 0.6, 1.0), tmp_path, 32)
+    """Mean radiance within half a per cent, smooth and rough, under even light: diffuse, gloss and energy terms."""
+    scores = benchmark.ball_scores(blender, torch.ones(8, 16, 3), (0.35, 0.8), tmp_path, 24)
     log.info("measured: ball in even light %s", {r: round(s["ratio"], 4) for r, s in scores.items()})
     for roughness, score in scores.items():
         assert abs(score["ratio"] - 1) < 0.005, roughness

@@ -9,7 +9,7 @@ import torch
 
 from engine.lighting.sphere_sampling import (
     about,
-    even_directions,
+    fibonacci_sphere,
     hemisphere_directions,
     shifted_sequence,
     sphere_directions,
@@ -68,8 +68,8 @@ def test_shifted_sequence_fills_the_square_in_parts():
     assert (counts - 16).abs().max() <= 2
 
 
-def test_even_directions():
-    directions = even_directions(64, torch.zeros(1, dtype=torch.float64))
+def test_fibonacci_sphere():
+    directions = fibonacci_sphere(64, torch.zeros(1, dtype=torch.float64))
     assert torch.allclose(directions.T @ directions / 64, torch.eye(3).double() / 3, atol=5e-3)
     nearest = (directions @ directions.T - 2 * torch.eye(64)).amax(1)
     assert nearest.max() < math.cos(0.6 * math.sqrt(4 * math.pi / 64))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from engine.fields.model import Materials
 from engine.hand.deformer import Canonical
-from engine.rendering.occlusion import fibonacci_sphere
+from engine.lighting.sphere_sampling import fibonacci_sphere
 from engine.rendering.occupancy import Occupancy, occupancy_grid
 from engine.rendering.ray_sets import rotate_to_world
 from engine.rendering.scene import Appearance, SurfaceSample

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engine.rendering.occlusion import ambient_visibility, bounced_lamp, fibonacci_sphere, multiple_bounce, occluded
+from engine.lighting.sphere_sampling import fibonacci_sphere
+from engine.rendering.occlusion import ambient_visibility, bounced_lamp, multiple_bounce, occluded
 from engine.rendering.shadow import (
     disc_directions,
     disc_visibility,
