@@ -48,10 +48,10 @@ def train_prior(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         if device.type == "cuda" and processes.count > 1:
             device = torch.device("cuda", processes.local_rank)
         shown = progress if processes.leads else silent
-        _make_folder(args.output, args.force, processes)
         prepared = 0.3 * PRETRAINING_SHARE
         preparing = sub_progress(shown, 0.0, prepared)
         setting = make_setting(config, hand, training, validation, processes, device, preparing)
+        _make_folder(args.output, args.force, processes)
         run, facts = _start(
             args.output, setting, hand, args.resume, sub_progress(shown, 0.3 * PRETRAINING_SHARE, PRETRAINING_SHARE)
         )

@@ -141,4 +141,5 @@ def run_pretraining(
         recent = [*recent[-49:], float(error)]
         if step % 10 == 0:
             progress(share, f"geometry from the hand model: {1000 * float(error):.1f} mm off")
+    optimiser.zero_grad(set_to_none=True)  # or the first step of what follows would move by what is left here
     return float(np.mean(recent)) if recent else float("nan")

@@ -1,0 +1,160 @@
+"""`train-prior` as a real process: a prior comes out, an interrupted run goes on to the same result, mistakes are explained."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from engine.cli import main
+from engine.datasets.palm import read_palm_folder
+from engine.hand.model import open_hand_model
+from engine.training.job import hold_out
+from engine.training.prior_file import read_prior
+
+ROOT = Path(__file__).parents[3]
+SHORT = ("--steps", "12", "--pretrain-steps", "20", "--images", "2", "--progress", "json")
+
+
+def arguments(data: Path, output: Path, *more: str) -> list[str]:
+    return ["train-prior", "--data", str(data), "-o", str(output), *SHORT, *more]
+
+
+def process(data: Path, output: Path, *more: str) -> subprocess.Popen:
+    command = [sys.executable, "-m", "engine", *arguments(data, output, *more)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finish(running: subprocess.Popen) -> tuple[int, list[dict], str]:
+    out, err = running.communicate(timeout=300)
+    return running.returncode, [json.loads(line) for line in out.splitlines()], err
+
+
+@pytest.fixture(scope="module")
+def whole(toy_folder, tmp_path_factory) -> Path:
+    """An uninterrupted run."""
+    output = tmp_path_factory.mktemp("whole") / "hands.palmprior"
+    code, events, err = finish(process(toy_folder, output))
+    assert code == 0, err
+    assert events[-1]["event"] == "result" and events[-1]["steps"] == 12
+    assert "radiance_psnr" in events[-1] and "normal_error_deg" in events[-1]
+    return output
+
+
+@pytest.mark.slow
+def test_the_prior_is_whole_and_says_what_made_it(whole):
+    prior = read_prior(whole, open_hand_model())
+    assert prior.step == 12 and prior.light is not None and prior.light.shape == (32, 7)
+    assert prior.perceptual_term == "laplacian pyramid"
+    assert prior.provenance["configuration"]["schedule"]["total_steps"] == 12
+    assert "radiance_psnr" in prior.metrics
+    assert all(torch.isfinite(value).all() for value in prior.weights.values())
+    assert sorted(path.name for path in (whole / "checkpoints").iterdir()) == ["step-000000", "step-000012"]
+    assert (whole / "previews" / "000012.png").is_file()
+    assert len((whole / "metrics.jsonl").read_text().splitlines()) == 12
+
+
+@pytest.mark.slow
+def test_interrupted_and_resumed_is_the_same_as_whole(whole, toy_folder, tmp_path):
+    output = tmp_path / "hands.palmprior"
+    running = process(toy_folder, output)
+    metrics = output / "metrics.jsonl"
+    until = time.monotonic() + 120
+    while time.monotonic() < until and not (metrics.exists() and metrics.read_text().count("\n") >= 4):
+        time.sleep(0.02)
+    os.kill(running.pid, signal.SIGTERM)
+    code, events, err = finish(running)
+    assert code == 130 and "go on with --resume" in err and events[-1]["event"] == "cancelled"
+    assert not (output / "prior.json").exists()
+    code, events, err = finish(process(toy_folder, output, "--resume"))
+    assert code == 0, err
+    first, second = read_prior(whole), read_prior(output)
+    assert first.metrics == second.metrics
+    assert all(torch.equal(value, second.weights[name]) for name, value in first.weights.items())
+    assert (whole / "metrics.jsonl").read_text() == metrics.read_text()
+
+
+@pytest.mark.slow
+def test_killed_outright_it_goes_on_from_its_checkpoint(whole, toy_folder, tmp_path):
+    output = tmp_path / "hands.palmprior"
+    running = process(toy_folder, output)
+    metrics = output / "metrics.jsonl"
+    until = time.monotonic() + 120
+    while time.monotonic() < until and not (metrics.exists() and metrics.read_text().count("\n") >= 2):
+        time.sleep(0.02)
+    running.kill()
+    finish(running)
+    code, _, err = finish(process(toy_folder, output, "--resume"))
+    assert code == 0, err
+    assert read_prior(whole).metrics == read_prior(output).metrics
+
+
+@pytest.mark.slow
+def test_resuming_with_other_options_is_refused(whole, toy_folder, capsys):
+    assert main(arguments(toy_folder, whole, "--resume", "--seed", "7")) == 2
+    assert "was trained with another configuration" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("-o", "hands"), "should end in .palmprior"),
+        (("--steps", "0"), "--steps 0 is not 1 or more"),
+        (("--images", "-3"), "--images -3 is not 1 or more"),
+        (("--hold-out", "-1"), "--hold-out -1 is negative"),
+        (("--resume",), "does not exist, so there is nothing to resume"),
+        (("--resume", "--force"), "give one of them"),
+        (("--device", "tpu"), "neither cpu nor cuda"),
+        (("--data", "nowhere"), "nowhere is not a folder"),
+        (("--vgg16", "nowhere.pth"), "--vgg16 nowhere.pth cannot be read"),
+        (("--hand-model", "nowhere.npz"), "nowhere.npz"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_mistakes_are_explained_in_one_line(toy_folder, tmp_path, monkeypatch, capsys, more, message):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments(toy_folder, tmp_path / "new.palmprior", *more)) == 2
+    err = capsys.readouterr().err
+    assert message in err and err.startswith("error: ") and err.count("\n") == 1
+    assert not (tmp_path / "new.palmprior").exists()
+
+
+def test_an_existing_prior_is_not_overwritten_unasked(toy_folder, tmp_path, capsys):
+    (tmp_path / "old.palmprior").mkdir()
+    assert main(arguments(toy_folder, tmp_path / "old.palmprior")) == 2
+    assert "exists already" in capsys.readouterr().err
+
+
+def test_broken_data_never_starts_a_training(toy_folder, tmp_path, capsys):
+    broken = tmp_path / "broken"
+    shutil.copytree(toy_folder, broken)
+    picture = next((broken / "train").rglob("images/*/*.png"))
+    picture.write_bytes(picture.read_bytes()[:100])
+    assert main(arguments(broken, tmp_path / "new.palmprior")) == 2
+    assert picture.name in capsys.readouterr().err
+    assert not (tmp_path / "new.palmprior").exists()
+
+
+def test_data_of_another_hand_model_is_refused(toy_folder, tmp_path, capsys):
+    other = tmp_path / "other"
+    shutil.copytree(toy_folder, other)
+    facts = other / "train" / "dataset.json"
+    facts.write_text(facts.read_text().replace(open_hand_model().name, "somebody_elses_hand"))
+    assert main(arguments(other, tmp_path / "new.palmprior")) == 2
+    assert "was made with the hand model 'somebody_elses_hand'" in capsys.readouterr().err
+
+
+def test_every_nth_pose_is_held_back_with_all_its_pictures(toy_folder):
+    frames = read_palm_folder(toy_folder / "train", open_hand_model().hands_mean.numpy()).frames
+    training, held = hold_out(frames, 2)
+    assert {frame.frame for frame in held} == {1} and {frame.frame for frame in training} == {0}
+    assert len(training) + len(held) == len(frames)
+    assert hold_out(frames, 0) == (list(frames), []) and hold_out(frames, 8)[1] == []
