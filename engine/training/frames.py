@@ -135,14 +135,15 @@ class Bodies:
     def body(self, frame: PalmFrame, band_m: float) -> FrameBody:
         """The posed hand of a frame and the cells within `band_m` of it, a batch of one."""
 
+        values = (frame.betas, frame.global_orient, frame.hand_pose, frame.transl)
+
         def make() -> FrameBody:
-            values = (frame.betas, frame.global_orient, frame.hand_pose, frame.transl)
             with torch.no_grad():
                 posed = pose_body(self.model, *(self._tensor(value)[None] for value in values))
             # contiguous copies: views would keep the whole hand in memory
             return FrameBody(posed.root.clone(), posed.bone_transforms.clone(), occupancy_grid(posed.vertices, band_m))
 
-        return self.bodies.get((frame.subject, frame.frame, band_m), make)
+        return self.bodies.get((*map(_key, values), band_m), make)
 
     def deformer(self, frames: Sequence[PalmFrame], bodies: Sequence[FrameBody]) -> Deformer:
         """Skinning maps of several frames; frames of one shape share its grid."""
