@@ -31,7 +31,7 @@ OFFSET_M = 2e-5
 """Metres above the surface at which secondary rays start."""
 
 RAYS_AT_ONCE = 1 << 18
-"""Light directions shaded together: about 100 MB."""
+"""Camera rays traced together, and light directions shaded together: about 100 MB."""
 
 
 class MeshScene(NamedTuple):
@@ -143,10 +143,10 @@ def render_mesh(
     # One sequence of light directions is spread over all rays of a pixel, so that together they cover the light evenly.
     shifts = _random(prepared, height * width)
     rays = _camera_rays(intrinsics.to(vertices), height, width, config.pixel_samples, generator)
-    for index, (pixels, directions) in enumerate(rays):
+    for index, pixels, directions in rays:
         origin = -pose[:3, :3].T @ pose[:3, 3]
         turned = normalize(directions, dim=1) @ pose[:3, :3]
-        covered, surface = _first_surface(prepared, origin.expand_as(turned), turned, shifts)
+        covered, surface = _first_surface(prepared, origin.expand_as(turned), turned, shifts[pixels])
         depth = ((surface.origins @ pose[:3, :3].T) + pose[:3, 3])[:, 2]
         parts = [_radiance(prepared, p, config.light_samples, config.bounces, index) for p in _parts(surface, config)]
         color = torch.cat(parts)
@@ -171,19 +171,19 @@ def render_mesh(
 
 def _camera_rays(
     intrinsics: Tensor, height: int, width: int, samples: int, generator: torch.Generator
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Rays through all pixels, one sample of each at a time: flat indices [N], directions [N,3] in the camera's axes."""
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Rays through all pixels, in parts: which of a pixel's rays, flat indices [N], directions [N,3] in the camera's axes."""
     device = intrinsics.device
     side = math.isqrt(samples)
     side = side if side * side == samples else 1
-    pixels = torch.arange(height * width, device=device)
-    corner = torch.stack([pixels % width, torch.div(pixels, width, rounding_mode="floor")], dim=1).to(intrinsics)
     inverse = torch.linalg.inv(intrinsics)
     for sample in range(samples):
-        jitter = torch.rand(len(pixels), 2, generator=generator, device=generator.device).to(intrinsics)
         cell = torch.tensor([sample % side, sample // side % side], device=device).to(intrinsics)
-        points = corner + (cell + jitter) / side
-        yield pixels, torch.cat([points, torch.ones_like(points[:, :1])], dim=1) @ inverse.T
+        for pixels in torch.arange(height * width, device=device).split(RAYS_AT_ONCE):
+            corner = torch.stack([pixels % width, torch.div(pixels, width, rounding_mode="floor")], dim=1)
+            jitter = torch.rand(len(pixels), 2, generator=generator, device=generator.device).to(intrinsics)
+            points = corner.to(intrinsics) + (cell + jitter) / side
+            yield sample, pixels, torch.cat([points, torch.ones_like(points[:, :1])], dim=1) @ inverse.T
 
 
 def _random(prepared: _Prepared, points: int) -> Tensor:
