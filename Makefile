@@ -29,6 +29,11 @@ bench: setup
 	$(ENV_PYTHON) benchmarks/capture.py
 	$(ENV_PYTHON) benchmarks/avatar.py
 	$(ENV_PYTHON) benchmarks/blender.py
+	$(ENV_PYTHON) benchmarks/fields.py
+	$(ENV_PYTHON) benchmarks/deformer.py
+	$(ENV_PYTHON) benchmarks/light_transport.py
+	$(ENV_PYTHON) benchmarks/memory.py
+	$(ENV_PYTHON) benchmarks/prior.py
 
 clean:
 	rm -rf out build .pytest_cache .ruff_cache .mypy_cache
