@@ -38,8 +38,9 @@ _start_warp()
 def launch(kernel: Any, dim: Any, inputs: list[Any], device: torch.device) -> None:
     """Run a kernel on the torch device that holds its arrays.
 
-    On the CPU it runs in the calling thread and lets other Python threads run meanwhile, so `engine.threads` may split it;
-    compile its module first with `load_kernels`, for Warp's loader is not made for several threads.
+    On the CPU it runs in the calling thread and lets other Python threads run meanwhile, so `engine.threads` may split it:
+    compile its module first with `load_kernels`, for Warp's loader is not made for several threads, and use no tiles, whose
+    memory on the CPU is one for all threads.
     """
     wp.launch(kernel, dim=dim, inputs=inputs, device=wp.device_from_torch(device))
 

@@ -71,7 +71,7 @@ class Geometry(nn.Module):
             encoding = self.encoding(points, level_weights)
         shared = torch.cat([conditions.pose, conditions.shape], dim=1)
         first, last = self.lin0.weight, self.lin1.weight
-        hidden = conditioned_linear([encoding], shared, hand, first, self.lin0.bias)
+        hidden = conditioned_linear(encoding, shared, hand, first, self.lin0.bias)
         feature = torch.addmm(self.lin1.bias, softplus(hidden, SOFTPLUS_BETA), last.T)
         if jacobian is None:
             return GeometrySample(feature[:, 0], feature, None)

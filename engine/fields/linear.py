@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
 
-def conditioned_linear(own: Sequence[Tensor], shared: Tensor, hand: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """weight · [own … | shared[hand]] + bias, with the product of the shared part worked out once per hand.
+def conditioned_linear(own: Tensor, shared: Tensor, hand: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """weight · [own | shared[hand]] + bias, with the product of the shared part worked out once per hand.
 
-    own: one tensor [N,I_k] or more, in the order of the weight's columns, which saves joining them; shared [B,C]; hand [N] int64
-    in [0,B); weight [O, ΣI + C]; bias [O]. Returns [N,O].
+    own [N,I]; shared [B,C]; hand [N] int64 in [0,B); weight [O,I+C]; bias [O]. Returns [N,O].
     """
-    widths = [part.shape[1] for part in own]
-    *columns, of_shared = weight.split([*widths, shared.shape[1]], dim=1)
-    per_hand = torch.addmm(bias, shared, of_shared.T)
+    width = own.shape[1]
+    per_hand = torch.addmm(bias, shared, weight[:, width:].T)
+    if len(per_hand) == 1:
+        return torch.addmm(per_hand[0], own, weight[:, :width].T)
     # an embedding's backward sums rows in order and in parallel, that of plain indexing does neither
-    result = per_hand[0] if len(per_hand) == 1 else embedding(hand, per_hand)
-    for part, of_part in zip(own, columns, strict=True):
-        result = torch.addmm(result, part, of_part.T)
-    return result
+    return torch.addmm(embedding(hand, per_hand), own, weight[:, :width].T)
 
 
 class WeightNormLinear(nn.Module):

@@ -56,9 +56,10 @@ class Material(nn.Module):
 
     def forward(self, encoding: Tensor, feature: Tensor, hand: Tensor, conditions: Conditions) -> Materials:
         """encoding [N,3+2L] of the radiance grid; feature [N,13] of the geometry; hand [N] int64 into the conditions."""
+        own = torch.cat([encoding, feature], dim=1)
         shared = torch.cat([conditions.pose, conditions.appearance], dim=1)
         first, second, last = cast("list[LipschitzLinear]", list(self.layers))
-        hidden = relu(conditioned_linear([encoding, feature], shared, hand, first.bounded_weight, first.bias))
+        hidden = relu(conditioned_linear(own, shared, hand, first.bounded_weight, first.bias))
         hidden = relu(linear(hidden, second.bounded_weight, second.bias))
         values = torch.sigmoid(linear(hidden, last.bounded_weight, last.bias))
         return Materials(_to_range(values[:, :3], ALBEDO_RANGE), _to_range(values[:, 3], ROUGHNESS_RANGE), values[:, 4])

@@ -43,7 +43,7 @@ class Radiance(nn.Module):
         unit, world; hand [N] int64 into the conditions.
         """
         view = spherical_harmonics(reflect(directions, normals)) * bands.sh
-        own = [encoding, torch.cat([feature, view, normals], dim=1)]
+        own = torch.cat([encoding, feature, view, normals], dim=1)
         shared = torch.cat([conditions.pose, conditions.appearance], dim=1)
         first, second, last = cast("list[nn.Linear]", list(self.layers))
         hidden = relu(conditioned_linear(own, shared, hand, first.weight, first.bias))

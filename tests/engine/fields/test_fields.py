@@ -214,9 +214,9 @@ def test_shared_inputs_are_as_if_repeated(hands):
     leaves = [own, shared, torch.randn(5, 10, dtype=torch.float64), torch.randn(5, dtype=torch.float64)]
     leaves = [leaf.requires_grad_() for leaf in leaves]
     weight, bias = leaves[2:]
-    value = conditioned_linear([own[:, :1], own[:, 1:]], shared, hand, weight, bias)
+    value = conditioned_linear(own, shared, hand, weight, bias)
     assert torch.allclose(value, torch.cat([own, shared[hand]], 1) @ weight.T + bias)
-    assert torch.autograd.gradcheck(lambda a, b, c, d: conditioned_linear([a], b, hand, c, d), leaves)
+    assert torch.autograd.gradcheck(lambda a, b, c, d: conditioned_linear(a, b, hand, c, d), leaves)
 
 
 def test_pose_leaves_out_the_root_and_knows_equal_rotations(fields, device):
