@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -48,16 +49,7 @@ class HashGridConfig:
     @property
     def level_table(self) -> tuple[GridLevel, ...]:
         """The levels, coarse to fine. scale_L = base · per_level_scale^L − 1 in float32; ceil(scale_L) + 1 vertices per axis."""
-        log2_scale = np.log2(np.float32(self.per_level_scale))
-        table, offset = [], 0
-        for level in range(self.levels):
-            scale = np.exp2(np.float32(level) * log2_scale) * np.float32(self.base_resolution) - np.float32(1)
-            resolution = int(np.ceil(scale)) + 1
-            vertices = resolution**3
-            entries = min((vertices + 7) // 8 * 8, 2**self.log2_table_size)
-            table.append(GridLevel(float(scale), resolution, entries, offset, hashed=vertices > entries))
-            offset += entries
-        return tuple(table)
+        return _level_table(self)
 
     @property
     def encoding_width(self) -> int:
@@ -73,6 +65,20 @@ class HashGridConfig:
     def parameter_count(self) -> int:
         """Numbers in the table."""
         return self.entry_count * self.features_per_level
+
+
+@lru_cache(maxsize=32)
+def _level_table(grid: HashGridConfig) -> tuple[GridLevel, ...]:
+    log2_scale = np.log2(np.float32(grid.per_level_scale))
+    table, offset = [], 0
+    for level in range(grid.levels):
+        scale = np.exp2(np.float32(level) * log2_scale) * np.float32(grid.base_resolution) - np.float32(1)
+        resolution = int(np.ceil(scale)) + 1
+        vertices = resolution**3
+        entries = min((vertices + 7) // 8 * 8, 2**grid.log2_table_size)
+        table.append(GridLevel(float(scale), resolution, entries, offset, hashed=vertices > entries))
+        offset += entries
+    return tuple(table)
 
 
 @dataclass(frozen=True)
