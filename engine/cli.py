@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "capture": ("engine.capture.command", "photo or video → hand pose, camera and mask"),
     "personalize": ("engine.methods.command", "photo → avatar folder NAME.palmhand"),
     "train-prior": ("engine.training.command", "pictures of many hands → learned prior NAME.palmprior"),
+    "bake-subject": ("engine.methods.subject_command", "one of a prior's subjects → avatar folder NAME.palmhand"),
     "import-prior": ("engine.training.official_command", "published PALM checkpoint → prior NAME.palmprior"),
 }
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from .. import __version__
@@ -236,6 +237,7 @@ def _facts(setting: Setting, hand: HandModel) -> dict[str, Any]:
         "configuration": dataclasses.asdict(setting.config),
         "subjects": setting.subjects,
         "frames": len(setting.training.frames),
+        "subject_betas": {frame.subject: np.asarray(frame.betas).tolist() for frame in setting.training.frames},
         "hand_model": hand_model_identity(hand)._asdict(),
         "perceptual_term": "laplacian pyramid" if setting.config.vgg16_weights is None else "vgg16",
     }
