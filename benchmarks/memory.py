@@ -43,7 +43,7 @@ from engine.rendering.physical import render_image_pbr  # noqa: E402
 from engine.rendering.render_config import RenderConfig  # noqa: E402
 
 MOST_BYTES = 4 * 1024**3
-FIT_STEPS, FIT_POINTS, FIT_BATCH = 300, 60_000, 8192
+FIT_STEPS, FIT_SECONDS, FIT_POINTS, FIT_BATCH = 300, 60, 60_000, 8192
 DENSITY_WIDTH_M = 5e-4
 
 
@@ -105,7 +105,10 @@ def fitted_fields(name: str) -> PalmFields:
     conditions = type(conditions)(*(value.detach() for value in conditions))
     bands = all_bands(fields.config)
     optimiser = torch.optim.Adam(fields.geometry.parameters(), lr=5e-3, eps=1e-15)
+    start = time.perf_counter()
     for step in range(FIT_STEPS):
+        if time.perf_counter() - start > FIT_SECONDS:
+            break
         rows = torch.randint(0, len(points), (FIT_BATCH,), generator=generator)
         hand = torch.zeros(FIT_BATCH, dtype=torch.int64)
         sample = fields.geometry(points[rows], hand, conditions, bands, with_gradient=False)

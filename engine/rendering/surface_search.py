@@ -24,6 +24,12 @@ from .scene import ImplicitScene
 if TYPE_CHECKING:
     from ..hand.deformer import Canonical
 
+PARTS = 8
+"""Into which an interval is divided when samples are inserted, unless it is that much shorter than the lattice's already."""
+
+BUSY_WEIGHT = 1e-3
+"""Share of its ray's colour from which on an interval is divided."""
+
 
 def points_along(origins: Tensor, directions: Tensor, ray: Tensor, t: Tensor) -> Tensor:
     """[N,3] points of rays [N] at distances t [N]; origins, directions [R,3]."""
@@ -61,10 +67,7 @@ def find_surface(
     sdf = query_in_chunks(scene, points_along(origins, directions, edges.ray, edges.t), hand[edges.ray])
     near, far = sdf[edges.of_start], sdf[edges.of_end]
     for round_index in range(config.importance_rounds):
-        # the first look is coarse: an interval counts as dense as its denser end
-        seen = torch.minimum(near, far) if round_index == 0 else (near + far) / 2
-        weights = rendering_weights(scene.density(seen) * intervals.length, intervals.ray)
-        interval, place, _ = quantile_samples(weights, intervals.ray, len(origins), config.importance_samples)
+        interval, place = _importance(scene, intervals, near, far, len(origins), config)
         t = intervals.start[interval] + place * intervals.length[interval]
         if round_index < config.importance_rounds - 1:
             ray = intervals.ray[interval]
@@ -77,6 +80,29 @@ def find_surface(
     estimate = rendering_weights(scene.density((near + far) / 2) * intervals.length, intervals.ray)
     # A tenth: the estimate decides only where to look again.
     return intervals.select(worth_shading(estimate, intervals.ray, len(origins), 0.1 * config.weight_cutoff))
+
+
+def _importance(
+    scene: ImplicitScene, intervals: RayIntervals, near: Tensor, far: Tensor, rays: int, config: RenderConfig
+) -> tuple[Tensor, Tensor]:
+    """Quantiles of each ray's weights: their interval [Q] and their place in it [Q] in [0,1].
+
+    near, far [M]: the distances at the ends. The shell that shines is thinner than the lattice's step, but between lattice points
+    distances are nearly linear: intervals that matter are divided in thought, each part as dense as its denser end.
+    """
+    weights = rendering_weights(scene.density(torch.minimum(near, far)) * intervals.length, intervals.ray)
+    busy = torch.nonzero((weights > BUSY_WEIGHT) & (intervals.length > config.step_m / PARTS))[:, 0]
+    place = torch.arange(1, PARTS, device=near.device).to(near) / PARTS
+    cuts = (intervals.start[busy, None] + place * intervals.length[busy, None]).reshape(-1)
+    parts = split_intervals(intervals, busy.repeat_interleave(PARTS - 1), cuts)
+    between = torch.lerp(near[busy, None], far[busy, None], place).reshape(-1)
+    near, far = values_after_split(parts, near, far, between)
+    fine = parts.intervals
+    weights = rendering_weights(scene.density(torch.minimum(near, far)) * fine.length, fine.ray)
+    part, place, _ = quantile_samples(weights, fine.ray, rays, config.importance_samples)
+    interval = parts.parent[part]
+    t = fine.start[part] + place * fine.length[part]
+    return interval, ((t - intervals.start[interval]) / intervals.length[interval]).clamp(0, 1)
 
 
 @torch.no_grad()
