@@ -24,13 +24,13 @@ if TYPE_CHECKING:
     from ..fields.model import Materials
 
 BYTES_PER_LIGHT_SAMPLE = 160
-"""Of peak memory for each light sample of a ray that waits for its turn (measured)."""
+"""Of peak memory for each light sample of a ray that waits for its turn (on the safe side)."""
 
 SHADOW_RAYS = 1 << 16
 """Traced together, with or without gradient."""
 
 BYTES_PER_SHADOW_RAY = 20_000
-"""Of peak memory for a light sample in work: its shadow ray and its reflection (measured, official fields)."""
+"""Of peak memory for a light sample in work: its shadow ray and its reflection (on the safe side for either configuration)."""
 
 
 class Scattered(NamedTuple):
