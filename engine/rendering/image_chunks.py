@@ -16,7 +16,7 @@ RAYS_AT_ONCE = 1 << 17
 """Rays that are tested against the occupancy grid together."""
 
 BYTES_PER_SAMPLE = 12_000
-"""Of peak memory for one lattice point or inserted sample of a ray, without gradient (on the safe side for either configuration)."""
+"""Of peak memory for one lattice point or inserted sample of a ray, without gradient (on the safe side)."""
 
 
 def ray_chunks(
