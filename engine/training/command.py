@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on from the output's last checkpoint")
     parser.add_argument("--force", action="store_true", help="start anew where the output exists")
     parser.add_argument(
-        "--steps", type=int, help="optimiser steps; the stages keep their shares (open 1600, official 24000)"
+        "--steps", type=int, help="optimiser steps; the stages keep their shares (open 1200, official 24000)"
     )
     parser.add_argument("--pretrain-steps", type=int, help="steps that fit the geometry to the hand model first")
     parser.add_argument("--images", type=int, help="images a step, over all processes (open 4, official 128)")

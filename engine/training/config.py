@@ -33,7 +33,9 @@ class LearningRates:
     """Of Adam, per part. The paper prints 1e-4 for the slow parts, its code has 5e-4; this is the code's."""
 
     networks: float = 1e-3
-    """Radiance, density, material and the light."""
+    """Radiance, material and the light."""
+    density: float = 1e-3
+    """The width of the density's shell, in metres: a larger rate than the width itself keeps outlines soft."""
     slow: float = 5e-4
     """Geometry, pose encoder, codes."""
     radiance_decay: float = 1e-4
@@ -101,16 +103,16 @@ def training_config(name: str) -> TrainConfig:
                 steps=800, poses=24, random_poses=72, points_per_pose=8_192, batch=4_096, rate=5e-3
             ),
             weights=LossWeights(anchor=0.02),
-            schedule=Schedule(total_steps=1_600),
+            schedule=Schedule(total_steps=1_200, fall=0.6, final_rate=0.05),
             pixels=PixelSampling(scattered=96, patch_px=16, patch_strides=(1, 2, 4), patch_every=4, box_margin_px=8),
             physical_rays=24,
-            rates=LearningRates(networks=5e-3, slow=1e-3),
+            rates=LearningRates(networks=5e-3, density=3e-5, slow=1e-3),
             images_per_step=4,
             subdivision=1,
             light_lobes=32,
             checkpoint_every=200,
             preview_every=400,
-            validate_every=800,
+            validate_every=600,
         )
     raise ValueError(f"no training configuration is called {name!r}")
 

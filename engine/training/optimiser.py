@@ -27,16 +27,20 @@ def make_optimiser(fields: PalmFields, light: Tensor, rates: LearningRates) -> t
     slow: list[Tensor] = []
     quick: list[Tensor] = [light]
     grid: list[Tensor] = []
+    density: list[Tensor] = []
     for name, parameter in fields.named_parameters():
         if part_of(name) in SLOW_PARTS:
             slow.append(parameter)
         elif name == RADIANCE_TABLE:
             grid.append(parameter)
+        elif part_of(name) == "density":
+            density.append(parameter)
         else:
             quick.append(parameter)
     groups: list[dict[str, Any]] = [
         {"params": slow, "rate": rates.slow},
         {"params": quick, "rate": rates.networks},
+        {"params": density, "rate": rates.density},
         {"params": grid, "rate": rates.networks, "weight_decay": rates.radiance_decay},
     ]
     fused = light.device.type in ("cpu", "cuda")

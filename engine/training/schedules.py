@@ -5,6 +5,7 @@ Every threshold is a share of the run, so that a short run goes through the same
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -24,6 +25,10 @@ class Schedule:
     """Until here the pre-trained geometry, its pose encoder and the shape codes stay fixed."""
     physical: float = 12_000 / PAPER_STEPS
     """From here pictures are also rendered physically."""
+    fall: float = 1.0
+    """From here the learning rate falls (the paper's stays constant)."""
+    final_rate: float = 1.0
+    """What it falls to by the end, as a factor."""
 
     def begin(self, share: float) -> int:
         """The first step after a share of the run."""
@@ -60,9 +65,15 @@ def paper_step(step: int, schedule: Schedule) -> int:
 
 
 def rate_factor(step: int, schedule: Schedule) -> float:
-    """Linear warm-up of the learning rate from 0.01 to 1, then constant."""
+    """Of the learning rate: linear warm-up from 0.01 to 1, constant, then half a cosine down to the final rate."""
     length = schedule.begin(schedule.warm_up)
-    return 1.0 if step >= length else 0.01 + 0.99 * step / length
+    if step < length:
+        return 0.01 + 0.99 * step / length
+    share = step / max(schedule.total_steps, 1)
+    if share <= schedule.fall:
+        return 1.0
+    fallen = min((share - schedule.fall) / (1 - schedule.fall), 1.0)
+    return schedule.final_rate + (1 - schedule.final_rate) * (1 + math.cos(math.pi * fallen)) / 2
 
 
 def linear_between(start: float, end: float, share: float) -> float:

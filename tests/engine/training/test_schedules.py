@@ -52,6 +52,14 @@ def test_the_rate_warms_up_from_a_hundredth():
     assert rate_factor(0, Schedule(total_steps=4)) == 1.0
 
 
+def test_the_rate_falls_by_half_a_cosine_where_that_is_asked_for():
+    schedule = Schedule(total_steps=100, fall=0.6, final_rate=0.1)
+    assert rate_factor(60, schedule) == 1.0
+    assert rate_factor(80, schedule) == pytest.approx(0.55)
+    assert rate_factor(100, schedule) == pytest.approx(0.1)
+    assert rate_factor(23_999, Schedule()) == 1.0
+
+
 def test_the_normal_terms_weight_falls_over_the_run():
     schedule = Schedule(total_steps=100)
     assert normal_weight(0, schedule) == 0.5
