@@ -74,7 +74,8 @@ def pretraining_pool(
     chosen = spread_frames(frames, config.poses)
     like = model.v_template
     points, distances, poses = [], [], []
-    imagined = random_hand_poses(model, config.random_poses, generator_for(seed, 0, 6_666))
+    looked_at = config.steps * config.batch // config.points_per_pose  # more poses than that would be made for nothing
+    imagined = random_hand_poses(model, min(config.random_poses, looked_at), generator_for(seed, 0, 6_666))
     shapes = [chosen[place % len(chosen)] for place in range(len(imagined))]
     pairs = [(frame, torch.as_tensor(np.asarray(frame.hand_pose)).to(like)) for frame in chosen]
     pairs += list(zip(shapes, imagined, strict=True))
