@@ -152,8 +152,7 @@ def canonicalise(
 def forward_skinning(deformer: Deformer, points_c: Tensor, hand: Tensor) -> tuple[Tensor, Tensor]:
     """Canonical points to root space, and the blended 3x3 that turns directions (no inverse transpose, as published).
 
-    points_c [N,3] metres; hand [N] int64 → [N,3], [N,3,3]. Differentiable in the deformer's bone transforms and, through the
-    blended transform but not through the weights, in the points.
+    points_c [N,3] metres; hand [N] int64 → [N,3], [N,3,3]. Differentiable in the deformer's bone transforms and in the points.
     """
     weights = skinning_weights_at(deformer, points_c, hand)
     transforms = deformer.bone_transforms[..., :3, :].to(points_c.dtype)
@@ -174,27 +173,26 @@ def attach_pose_gradient(deformer: Deformer, points_c: Tensor, inverse_jacobian:
 
 
 def skinning_weights_at(deformer: Deformer, points_c: Tensor, hand: Tensor) -> Tensor:
-    """[N,16] trilinear weights at canonical points [N,3], constant beyond the cube's faces. No gradient."""
+    """[N,16] trilinear weights at canonical points [N,3], constant beyond the cube's faces. Differentiable in the points."""
     grids = deformer.grids
-    with torch.no_grad():
-        resolution = grids.row_of_node.shape[1]
-        position = deformer.box.to_unit(points_c) * (resolution - 1)
-        low = position.floor().clamp(0, resolution - 2)
-        fraction = (position - low).clamp(0, 1)
-        x, y, z = low.long().unbind(-1)
-        shape = deformer.grid_of_hand.to(hand.device)[hand]
-        node = ((shape * resolution + z) * resolution + y) * resolution + x
-        first = torch.tensor(grids.first_row, device=hand.device)[shape]
-        rows = grids.row_of_node.reshape(-1)
-        weights = torch.zeros(len(points_c), grids.weights.shape[1], dtype=points_c.dtype, device=points_c.device)
-        for corner in range(8):
-            side = [corner >> axis & 1 for axis in range(3)]
-            step = side[0] + resolution * (side[1] + resolution * side[2])
-            share = torch.ones_like(fraction[:, 0])
-            for axis in range(3):
-                share = share * (fraction[:, axis] if side[axis] else 1 - fraction[:, axis])
-            weights += share[:, None] * grids.weights[first + rows[node + step]].to(weights.dtype)
-        return weights
+    resolution = grids.row_of_node.shape[1]
+    position = deformer.box.to_unit(points_c) * (resolution - 1)
+    low = position.detach().floor().clamp(0, resolution - 2)
+    fraction = (position - low).clamp(0, 1)
+    x, y, z = low.long().unbind(-1)
+    shape = deformer.grid_of_hand.to(hand.device)[hand]
+    node = ((shape * resolution + z) * resolution + y) * resolution + x
+    first = torch.tensor(grids.first_row, device=hand.device)[shape]
+    rows = grids.row_of_node.reshape(-1)
+    weights = torch.zeros(len(points_c), grids.weights.shape[1], dtype=points_c.dtype, device=points_c.device)
+    for corner in range(8):
+        side = [corner >> axis & 1 for axis in range(3)]
+        step = side[0] + resolution * (side[1] + resolution * side[2])
+        share = torch.ones_like(fraction[:, 0])
+        for axis in range(3):
+            share = share * (fraction[:, axis] if side[axis] else 1 - fraction[:, axis])
+        weights += share[:, None] * grids.weights[first + rows[node + step]].to(weights.dtype)
+    return weights
 
 
 def _blend_grid(deformer: Deformer) -> Any:

@@ -42,11 +42,13 @@ class ImplicitHand(NamedTuple):
     ) -> SurfaceSample:
         """Geometry at points that `query_sdf` has placed.
 
-        With pose_gradient, canonical points and the turn of gradients follow the deformer's bone transforms, and the points
-        themselves (a root that moves under a fixed ray).
+        With pose_gradient, canonical points and the turn of gradients follow the deformer's bone transforms, the root and the
+        points themselves (a root that moves under a fixed ray).
         """
-        points_c, linear = canonical.points, canonical.linear
-        if pose_gradient:
+        points_c, linear, root = canonical.points, canonical.linear, self.root
+        if not pose_gradient:
+            root = root.detach()
+        else:
             points_c = attach_pose_gradient(self.deformer, points_c, canonical.inverse_jacobian, hand)
             moved = points_s - points_s.detach()
             points_c = points_c + (canonical.inverse_jacobian @ moved[..., None])[..., 0]
@@ -55,7 +57,7 @@ class ImplicitHand(NamedTuple):
         if sample.gradient is None:
             return SurfaceSample(points_c, hand, canonical.valid, sample.sdf, sample.feature, None, None, None)
         gradient_s = (linear @ sample.gradient[..., None])[..., 0]
-        normals = normalize(rotate_to_world(self.root, hand, gradient_s), dim=1, eps=1e-6)
+        normals = normalize(rotate_to_world(root, hand, gradient_s), dim=1, eps=1e-6)
         return SurfaceSample(
             points_c, hand, canonical.valid, sample.sdf, sample.feature, sample.gradient, gradient_s, normals
         )

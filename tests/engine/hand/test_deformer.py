@@ -206,6 +206,21 @@ def test_forward_skinning_gradient(scene: Scene) -> None:
     assert torch.autograd.gradcheck(carried, (transforms,))
 
 
+def test_forward_skinning_gradient_in_the_points(scene: Scene) -> None:
+    """The weights change from place to place, and with them both the posed point and the turn."""
+    points = scene.body.rest_vertices[0].double()
+    cell = OPEN_BOX.to_unit(points) * 63
+    points = points[((cell - cell.floor() - 0.5).abs() < 0.45).all(1)][::80].requires_grad_()
+    hand = torch.zeros(len(points), dtype=torch.int64)
+    deformer = scene.deformer._replace(bone_transforms=scene.deformer.bone_transforms[:1].double())
+
+    def carried(places: torch.Tensor) -> torch.Tensor:
+        posed, linear = forward_skinning(deformer, places, hand)
+        return torch.cat([posed, linear.flatten(1)], dim=1)
+
+    assert torch.autograd.gradcheck(carried, (points,))
+
+
 @pytest.mark.parametrize("name", ["hand_pose", "betas"])
 def test_pose_gradient_against_finite_differences(scene: Scene, name: str) -> None:
     """d(canonical point)/d(parameter) by the implicit function theorem, and by searching again with it changed."""
