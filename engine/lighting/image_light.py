@@ -95,9 +95,10 @@ def _edges(probability: Tensor) -> Tensor:
 
 
 def sample(light: ImageLight, u: Tensor) -> tuple[Tensor, Tensor]:
-    """Directions [N,3] and their densities [N] 1/sr, from u [N,2] evenly distributed in [0,1)."""
+    """Directions [N,3] and their densities [N] 1/sr, from u [N,2] evenly distributed in [0,1]."""
     height, width = light.density.shape
-    exact = u.detach().double()
+    # a stratum's float32 jitter may round up to 1, which lies beyond all that has light: its density would be 0
+    exact = u.detach().double().clamp_max(1 - 1e-9)
     row = torch.searchsorted(light.row_edges[1:].contiguous(), exact[:, 0].contiguous(), right=True)
     row = row.clamp_max(height - 1)
     # Rows laid end to end make one increasing table, so that one search finds every sample's column.

@@ -69,6 +69,15 @@ def test_sample_and_pdf_agree_and_cover_all_that_shines():
     assert (lights.pdf(light, everywhere)[shining] > 0).all()
 
 
+def test_the_last_number_still_meets_light():
+    """Jitter in the last stratum rounds up to 1 in float32: beyond it nothing shines, and dividing by no density is no number."""
+    image = torch.zeros(16, 32, 3)
+    image[2:4, 3:6] = 5
+    light = lights.image_light(image)
+    _, density = lights.sample(light, torch.tensor([[1.0, 0.5], [0.5, 1.0], [1.0, 1.0], [0.0, 0.0]]))
+    assert (density > 0).all()
+
+
 def test_importance_sampling_is_unbiased():
     """Irradiance of six directions against a fine sum, within three standard errors, and far less noise than even sampling."""
     light = lights.image_light(lamps())
