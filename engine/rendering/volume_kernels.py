@@ -72,9 +72,13 @@ def march_lattice(
         if wp.abs(direction[axis]) > 1.0e-12:
             near = -origin[axis] / direction[axis]
             far = (float(resolution) - origin[axis]) / direction[axis]
-            enter = wp.max(enter, wp.min(near, far))
-            leave = wp.min(leave, wp.max(near, far))
-        elif origin[axis] < 0.0 or origin[axis] > float(resolution):
+            # what is not a number bounds nothing: such a ray would march to the end of the world
+            if wp.abs(near + far) >= 0.0:
+                enter = wp.max(enter, wp.min(near, far))
+                leave = wp.min(leave, wp.max(near, far))
+            else:
+                leave = -1.0
+        elif not (origin[axis] >= 0.0 and origin[axis] <= float(resolution)):
             leave = -1.0
     found = wp.int64(0)
     if enter < leave:

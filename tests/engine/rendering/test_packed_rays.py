@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import pytest
 import torch
@@ -110,6 +111,19 @@ def test_the_lattice_keeps_intervals_whose_midpoint_is_occupied(device):
     edges = interval_edges(first)
     assert len(edges.t) == 8
     assert torch.allclose(edges.t[edges.of_start], first.start) and torch.allclose(edges.t[edges.of_end], first.end)
+
+
+def test_rays_that_are_no_numbers_end_at_once(device):
+    """A ray that nothing bounds would be followed for a thousand kilometres."""
+    grid = occupancy_grid(torch.zeros(1, 1, 3, device=device))
+    origins = torch.tensor([[0.0, 0, -0.5], [0, 0, -0.5], [0, 0, -0.5], [0, 0, -0.5]], device=device)
+    directions = torch.tensor([[0.0, 0, 1], [0, 0, 1], [0, 0, 1], [0, 0, 1]], device=device)
+    origins[1], origins[2, 2], directions[3, 1] = torch.nan, torch.nan, torch.nan
+    hand = torch.zeros(4, dtype=torch.int64, device=device)
+    start = time.perf_counter()
+    found = lattice_intervals(origins.repeat(50, 1), directions.repeat(50, 1), hand.repeat(50), grid, 0.004)
+    assert time.perf_counter() - start < 10
+    assert (torch.bincount(found.ray, minlength=200).reshape(50, 4) > 0).all(0).tolist() == [True, False, False, False]
 
 
 def test_quantiles_fall_by_weight_and_the_rest_to_the_background(ray, device):
