@@ -13,12 +13,13 @@ def random_hand_poses(model: HandModel, count: int, generator: torch.Generator, 
 
     Each finger draws how far it bends, each hand how much its fingers agree; a joint follows its finger but for `own_share`
     of its range. Every angle stays within the model's limits. Poses may let fingers touch or pass into each other.
+    generator on any device.
     """
     limits = model.joint_limits
     shape = (count, 5, 1, 1)
 
     def draw(*size: int) -> Tensor:
-        return torch.rand(*size, generator=generator).to(limits)
+        return torch.rand(*size, generator=generator, device=generator.device).to(limits)
 
     agreement = draw(count, 1, 1, 1).sqrt()
     finger = agreement * draw(count, 1, 1, 1) + (1 - agreement) * draw(*shape)
