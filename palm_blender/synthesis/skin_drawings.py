@@ -1,0 +1,247 @@
+"""Lines and spots of one person's hand, drawn once on two sheets (the back, the palm) over the flat rest pose. NumPy only.
+
+A sheet spans the rest frame's x and z; a texel reads the sheet of its own side. Distances are metres.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .skin_regions import HandSurface
+
+CELL_M = 1.5e-4
+MARGIN_M = 0.004
+
+PALM_LINES = (
+    # (s from the wrist 0 to the knuckles 1, t from the index knuckle 0 to the little one 1), quadratic Bezier points
+    ((0.78, 1.22), (0.74, 0.62), (1.03, 0.36)),
+    ((0.76, -0.22), (0.78, 0.45), (0.50, 0.98)),
+    ((0.75, -0.22), (0.62, 0.42), (0.10, 0.40)),
+)
+"""Distal and proximal transverse creases and the thenar crease, as `engine.avatar.regions` draws them."""
+
+
+class Sheet(NamedTuple):
+    """Drawings over a rectangle of the rest frame's x and z."""
+
+    origin: np.ndarray
+    """[2]"""
+    values: np.ndarray
+    """[X,Z,C] float32"""
+
+    def read(self, position: np.ndarray) -> np.ndarray:
+        """Values [N,C] at points [N,3], bilinear, clamped at the rim."""
+        limit = np.array(self.values.shape[:2]) - 1.001
+        place = np.clip((position[:, [0, 2]] - self.origin) / CELL_M, 0, limit).astype(np.float32)
+        cell = place.astype(np.intp)
+        x, z = (place - cell).T[..., None]
+        i, j = cell.T
+        near = self.values[i, j] * (1 - z) + self.values[i, j + 1] * z
+        far = self.values[i + 1, j] * (1 - z) + self.values[i + 1, j + 1] * z
+        return near * (1 - x) + far * x
+
+
+class Drawings(NamedTuple):
+    """What is drawn on a hand."""
+
+    back: Sheet
+    """Channels: vein, pigment (natural logarithm of melanin's multiple), mole in [0,1]."""
+    palm: Sheet
+    """Channels: main creases, fine creases."""
+
+
+class SpotCounts(NamedTuple):
+    """How many spots of each kind a back of the hand has."""
+
+    freckles: int
+    moles: int
+    age_spots: int
+
+
+def draw(hand: HandSurface, counts: SpotCounts, fine_lines: float, generator: np.random.Generator) -> Drawings:
+    """One person's drawings; fine_lines: multiple of the usual number of fine creases in the palm."""
+    low = hand.vertices[:, [0, 2]].min(0) - MARGIN_M
+    shape = np.ceil((hand.vertices[:, [0, 2]].max(0) + MARGIN_M - low) / CELL_M).astype(int) + 2
+    back = Sheet(low, np.zeros((*shape, 3), np.float32))
+    palm = Sheet(low, np.zeros((*shape, 2), np.float32))
+    # a generator each, so that one kind of drawing does not shift another
+    veins, spots, creases, fine = generator.spawn(4)
+    _draw_veins(back, hand, veins)
+    _draw_spots(back, hand, counts, spots)
+    _draw_palm_lines(palm, hand, creases)
+    _draw_fine_lines(palm, hand, fine_lines, fine)
+    return Drawings(back, palm)
+
+
+def _stroke(sheet: Sheet, channel: int, points: np.ndarray, widths: np.ndarray, strengths: np.ndarray) -> None:
+    """A line through points [P,2], Gaussian across with widths [P] and strengths [P]; the stronger stays where lines meet."""
+    for a, b, width, next_width, strength, next_strength in zip(
+        points[:-1], points[1:], widths[:-1], widths[1:], strengths[:-1], strengths[1:], strict=True
+    ):
+        reach = 3 * max(width, next_width)
+        box = _window(sheet, np.minimum(a, b) - reach, np.maximum(a, b) + reach)
+        if box is None:
+            continue
+        x, z, target = box
+        step = b - a
+        share = np.clip(((x - a[0]) * step[0] + (z - a[1]) * step[1]) / max(step @ step, 1e-12), 0, 1)
+        squared = (x - a[0] - share * step[0]) ** 2 + (z - a[1] - share * step[1]) ** 2
+        here = width + share * (next_width - width)
+        value = (strength + share * (next_strength - strength)) * np.exp(-squared / here**2)
+        target[..., channel] = np.maximum(target[..., channel], value)
+
+
+def _window(sheet: Sheet, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+    """Coordinates and a view of the sheet's cells between two corners."""
+    first = np.maximum(np.floor((low - sheet.origin) / CELL_M).astype(int), 0)
+    last = np.minimum(np.ceil((high - sheet.origin) / CELL_M).astype(int) + 1, sheet.values.shape[:2])
+    if (last <= first).any():
+        return None
+    x = (sheet.origin[0] + CELL_M * np.arange(first[0], last[0]))[:, None]
+    z = (sheet.origin[1] + CELL_M * np.arange(first[1], last[1]))[None, :]
+    return x, z, sheet.values[first[0] : last[0], first[1] : last[1]]
+
+
+def _wander(start: np.ndarray, end: np.ndarray, sway: float, generator: np.random.Generator, count: int = 24) -> np.ndarray:
+    """A winding way [count,2] between two points: a few random sines across the straight line, ends fixed."""
+    share = np.linspace(0, 1, count)
+    step = end - start
+    across = np.array([-step[1], step[0]]) / max(np.linalg.norm(step), 1e-9)
+    offset = sum(
+        generator.normal() * sway / wave * np.sin(np.pi * wave * share + generator.uniform(0, 0.8) * np.sin(np.pi * share))
+        for wave in (1, 2, 3, 5)
+    )
+    return start + share[:, None] * step + (offset * np.sin(np.pi * share) ** 0.5)[:, None] * across
+
+
+def _draw_veins(sheet: Sheet, hand: HandSurface, generator: np.random.Generator) -> None:
+    """The dorsal network: veins from between the knuckles join in an arch and run to the wrist, with branches between."""
+    joints = hand.joints[:, [0, 2]]
+    wrist, knuckles = joints[0], joints[[1, 4, 10, 7]]
+    across = knuckles[3] - knuckles[0]
+    webs = [knuckles[0] - 0.12 * across, *((knuckles[:-1] + knuckles[1:]) / 2), knuckles[3] + 0.10 * across]
+    gates = [wrist + across * share + np.array([0.004, 0]) for share in (-0.22, 0.02, 0.26)]
+    nodes = []
+    for k, web in enumerate(webs):
+        gate = gates[min(2, max(0, round(k / 2 + generator.normal() * 0.3)))]
+        node = web + (gate - web) * generator.uniform(0.3, 0.55) + generator.normal(size=2) * 0.003
+        nodes.append(node)
+        thin, strength = generator.uniform(0.0009, 0.0014), generator.uniform(0.45, 0.9)
+        for start, end, sway in ((web, node, 0.0022), (node, gate, 0.003)):
+            way = _wander(start, end, sway, generator)
+            grow = np.linspace(0.75 if start is web else 1.0, 1.0 if start is web else 1.25, len(way))
+            fade = strength * np.clip(np.linspace(0.2, 2.0, len(way)) if start is web else 1.0, 0, 1) * np.ones(len(way))
+            if end is gate:
+                beyond = gate + np.array([0.03, generator.normal() * 0.004])
+                tail = _wander(gate, beyond, 0.001, generator, 8)
+                _stroke(sheet, 0, tail, np.full(8, thin * 1.25), np.full(8, strength))
+            _stroke(sheet, 0, way, thin * grow, fade)
+    for first, second in zip(nodes[:-1], nodes[1:], strict=True):
+        if generator.random() < 0.75:
+            way = _wander(first, second, 0.003, generator)
+            _stroke(sheet, 0, way, np.full(len(way), 0.0009), np.full(len(way), generator.uniform(0.35, 0.7)))
+
+
+def _draw_spots(sheet: Sheet, hand: HandSurface, counts: SpotCounts, generator: np.random.Generator) -> None:
+    """Freckles, moles and age spots, scattered over the back and the backs of the fingers."""
+    centres = hand.vertices[hand.faces].mean(1)
+    edges = hand.vertices[hand.faces]
+    area = np.linalg.norm(np.cross(edges[:, 1] - edges[:, 0], edges[:, 2] - edges[:, 0]), axis=1)
+    area *= (hand.palm[hand.faces].mean(1) < 0.2) & ~hand.nail[hand.faces].any(1)
+    area *= 0.3 + 0.7 * hand.skinning[hand.faces, 0].mean(1)
+    for kind, count in zip(("freckle", "mole", "age spot"), counts, strict=True):
+        chosen = generator.choice(len(area), count, p=area / area.sum())
+        places = centres[chosen][:, [0, 2]] + generator.normal(size=(count, 2)) * 0.0015
+        for place in places:
+            if kind == "freckle":
+                radius, pigment = generator.gamma(3, 0.00022) + 0.0003, generator.uniform(0.2, 0.7)
+            elif kind == "mole":
+                radius, pigment = generator.gamma(3, 0.0002) + 0.0005, generator.uniform(1.3, 2.2)
+            else:
+                radius, pigment = generator.gamma(3, 0.0006) + 0.001, generator.uniform(0.35, 0.85)
+            _blot(sheet, place, radius, pigment, kind == "mole", generator)
+
+
+def _blot(
+    sheet: Sheet, place: np.ndarray, radius: float, pigment: float, raised: bool, generator: np.random.Generator
+) -> None:
+    """An irregular round spot with a soft rim."""
+    box = _window(sheet, place - 2 * radius, place + 2 * radius)
+    shape, turn = generator.normal(size=4), generator.uniform(0, 2 * np.pi, 4)
+    if box is None:
+        return
+    x, z, target = box
+    angle = np.arctan2(z - place[1], x - place[0])
+    ragged = 1 + (0.05 if raised else 0.13) * sum(shape[k] * np.cos((k + 1) * angle + turn[k]) for k in range(4))
+    distance = np.hypot(x - place[0], z - place[1]) / (radius * np.clip(ragged, 0.5, 1.6))
+    soft = np.clip((1.25 - distance) / 0.5, 0, 1)
+    soft = soft * soft * (3 - 2 * soft)
+    target[..., 1] += pigment * soft
+    if raised:
+        target[..., 2] = np.maximum(target[..., 2], soft)
+
+
+def _palm_frame(hand: HandSurface) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Origin, the way from wrist to knuckles and the way from index to little knuckle, [2] each."""
+    joints = hand.joints[:, [0, 2]]
+    across = joints[7] - joints[1]
+    upward = (joints[1] + joints[7]) / 2 - joints[0]
+    return joints[0] - across / 2, upward, across
+
+
+def _draw_palm_lines(sheet: Sheet, hand: HandSurface, generator: np.random.Generator) -> None:
+    origin, upward, across = _palm_frame(hand)
+    share = np.linspace(0, 1, 40)[:, None]
+    for line in PALM_LINES:
+        a, b, c = (np.array(p) + generator.normal(size=2) * 0.022 for p in line)
+        curve = (1 - share) ** 2 * a + 2 * share * (1 - share) * b + share**2 * c
+        way = origin + curve[:, :1] * upward + curve[:, 1:] * across
+        way = way + _shake(len(way), 3.5e-4, generator)
+        strength = np.clip(4.5 * (1 - share[:, 0]), 0, 1) * (0.6 + 0.4 * np.clip(6 * share[:, 0], 0, 1))
+        strength *= 1 + 0.12 * np.convolve(generator.normal(size=len(way)), np.ones(5) / 5, "same")
+        width = 4.2e-4 * (0.55 + 0.45 * strength)
+        _stroke(sheet, 0, way, width, strength)
+        # side branches, and a second line that runs along for a while
+        for _ in range(generator.integers(3, 7)):
+            start = way[generator.integers(4, len(way) - 4)]
+            end = start + generator.normal(size=2) * 0.006 + 0.002
+            branch = _wander(start, end, 0.0006, generator, 8)
+            _stroke(sheet, 1, branch, np.full(8, 2.2e-4), np.linspace(0.8, 0.1, 8))
+
+
+def _shake(count: int, size: float, generator: np.random.Generator) -> np.ndarray:
+    steps = generator.normal(size=(count + 6, 2))
+    smooth = np.stack([np.convolve(steps[:, k], np.ones(7) / 7, "valid") for k in range(2)], axis=1)
+    return size * 2.6 * smooth
+
+
+def _draw_fine_lines(sheet: Sheet, hand: HandSurface, amount: float, generator: np.random.Generator) -> None:
+    """Short faint creases over the palm, most across it, and along the fingers' pads."""
+    origin, upward, across = _palm_frame(hand)
+    for _ in range(int(110 * amount)):
+        s, t = generator.uniform(0.0, 1.12), generator.uniform(-0.3, 1.25)
+        start = origin + s * upward + t * across
+        heading = generator.choice([0.2, 1.25, 1.9]) + generator.normal() * 0.3
+        length = generator.gamma(3, 0.0032)
+        direction = np.cos(heading) * upward / np.linalg.norm(upward) + np.sin(heading) * across / np.linalg.norm(across)
+        way = _wander(start, start + length * direction, length * 0.06, generator, 10)
+        strength = generator.uniform(0.25, 0.8) * np.sin(np.linspace(0.15, np.pi - 0.15, 10)) ** 0.7
+        _stroke(sheet, 1, way, np.full(10, generator.uniform(1.6e-4, 2.6e-4)), strength)
+    for joint in range(1, 16):
+        if joint in (13,):
+            continue
+        start = hand.joints[joint][[0, 2]]
+        follows = hand.tips[{3: 1, 6: 2, 9: 4, 12: 3, 15: 0}[joint]] if joint % 3 == 0 else hand.joints[joint + 1]
+        bone = follows[[0, 2]] - start
+        sideways = np.array([-bone[1], bone[0]]) / np.linalg.norm(bone)
+        for _ in range(int(7 * amount)):
+            place = start + generator.uniform(0.1, 0.9) * bone + generator.normal() * 0.003 * sideways
+            length, tilt = generator.gamma(3, 0.0011), generator.normal() * 0.35
+            direction = sideways + tilt * bone / np.linalg.norm(bone)
+            if generator.random() < 0.3:
+                direction = bone / np.linalg.norm(bone) + 0.3 * tilt * sideways
+            way = _wander(place - length * direction / 2, place + length * direction / 2, length * 0.05, generator, 8)
+            strength = generator.uniform(0.2, 0.6) * np.sin(np.linspace(0.15, np.pi - 0.15, 8))
+            _stroke(sheet, 1, way, np.full(8, 1.8e-4), strength)

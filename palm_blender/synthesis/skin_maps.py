@@ -1,0 +1,117 @@
+"""Texture maps of one person's skin on the hand model's charts, at any size and in bounded memory. NumPy only."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .skin_patterns import SkinModel, evaluate, skin_model
+from .skin_regions import HandSurface, SkinPoints
+from .skin_traits import SkinTraits
+from .texels import pad, slopes, texel_strips
+
+PADDING = 1 / 128
+"""Width of the rim carried beyond the charts, as a share of the map."""
+
+
+class SkinMaps(NamedTuple):
+    """Square maps [S,S,*], float32, first row at the top (V = 1)."""
+
+    albedo: np.ndarray
+    """[S,S,3] linear Rec.709"""
+    roughness: np.ndarray
+    """[S,S]"""
+    height: np.ndarray
+    """[S,S] metres"""
+    normal: np.ndarray
+    """[S,S,3] unit, tangent space, OpenGL (green upward), in [-1,1]"""
+
+
+def skin_maps(hand: HandSurface, traits: SkinTraits, size: int) -> SkinMaps:
+    """The maps of one person. size: side in texels. Deterministic. Raises ValueError for a size below 16.
+
+    Work goes in strips of about a million texels: at 4096 the maps themselves (500 MB) are most of what it takes.
+    """
+    if size < 16:
+        raise ValueError(f"skin maps of {size} texels are too small: ask for 16 or more")
+    skin = skin_model(hand, traits)
+    footprint = _texel_metres(hand, size)
+    albedo = np.zeros((size * size, 3), np.float32)
+    roughness, height = np.zeros(size * size, np.float32), np.zeros(size * size, np.float32)
+    inside = np.zeros(size * size, bool)
+    known = np.concatenate([hand.vertices, hand.normals, hand.palm[:, None], hand.skinning], axis=1)
+    for texels in texel_strips(hand.uv, hand.uv_faces, size, 1 << 19):
+        if not len(texels.index):
+            continue
+        values = texels.gather(known, hand.faces)
+        sample = evaluate(skin, SkinPoints(values[:, :3], values[:, 3:6], values[:, 6], values[:, 7:]), footprint)
+        albedo[texels.index], roughness[texels.index] = sample.albedo, sample.roughness
+        height[texels.index], inside[texels.index] = sample.height, True
+    inside = inside.reshape(size, size)
+    height = height.reshape(size, size)
+    normal = _normals(hand, height, inside, size)
+    rim = max(2, round(PADDING * size))
+    return SkinMaps(
+        pad(albedo.reshape(size, size, 3), inside, rim),
+        pad(roughness.reshape(size, size, 1), inside, rim)[..., 0],
+        pad(height[..., None], inside, rim)[..., 0],
+        _unit(pad(normal, inside, rim)),
+    )
+
+
+def _texel_metres(hand: HandSurface, size: int) -> float:
+    """The usual side of a texel on the skin."""
+    skin, chart = (
+        np.linalg.norm(np.cross(c[:, 1] - c[:, 0], c[:, 2] - c[:, 0]), axis=1)
+        for c in (hand.vertices[hand.faces], np.pad(hand.uv, ((0, 0), (0, 1)))[hand.uv_faces])
+    )
+    return float(np.sqrt(np.median(skin / np.maximum(chart, 1e-12))) / size)
+
+
+def _normals(hand: HandSurface, height: np.ndarray, inside: np.ndarray, size: int) -> np.ndarray:
+    """Tangent-space normals [S,S,3] of a height map: its gradient along the surface in the frame of tangents.
+
+    With a = dP/du and b = dP/dv, the gradient is the g in their plane with g·a = dh/du and g·b = dh/dv.
+    """
+    right, up = slopes(height, inside)
+    result = np.zeros((size * size, 3), np.float32)
+    result[:, 2] = 1
+    frame = _metric(hand)
+    for texels in texel_strips(hand.uv, hand.uv_faces, size, 1 << 19):
+        if not len(texels.index):
+            continue
+        # per unit of u: length of a; b's part along a; b's part across a
+        along, lean, across = texels.gather(frame, hand.uv_faces).T
+        du, dv = right.reshape(-1)[texels.index] * size, up.reshape(-1)[texels.index] * size
+        first = du / along
+        second = (dv - lean * first) / across
+        result[texels.index] = _unit(np.stack([-first, -second, np.ones_like(first)], axis=1))
+    return result.reshape(size, size, 3)
+
+
+def _metric(hand: HandSurface) -> np.ndarray:
+    """[T,3] at texture points, metres per unit of the chart: |a|, b·a/|a| and |b - its part along a|; means over faces."""
+    corners, chart = hand.vertices[hand.faces], hand.uv[hand.uv_faces]
+    edge1, edge2 = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    (u1, v1), (u2, v2) = (chart[:, 1] - chart[:, 0]).T, (chart[:, 2] - chart[:, 0]).T
+    area = u1 * v2 - u2 * v1
+    area = np.where(np.abs(area) < 1e-12, 1e-12, area)[:, None]
+    a = (v2[:, None] * edge1 - v1[:, None] * edge2) / area
+    b = (u1[:, None] * edge2 - u2[:, None] * edge1) / area
+    along = np.linalg.norm(a, axis=1)
+    lean = (a * b).sum(1) / along
+    across = np.sqrt(np.maximum((b**2).sum(1) - lean**2, 1e-12))
+    values, weight = np.stack([along, lean, across], 1), np.abs(area)
+    total, share = np.zeros((len(hand.uv), 3)), np.zeros((len(hand.uv), 1))
+    for k in range(3):
+        np.add.at(total, hand.uv_faces[:, k], weight * values)
+        np.add.at(share, hand.uv_faces[:, k], weight)
+    return total / np.maximum(share, 1e-15)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+
+
+__all__ = ("SkinMaps", "SkinModel", "skin_maps")

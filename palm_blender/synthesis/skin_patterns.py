@@ -1,0 +1,209 @@
+"""One person's skin at points of the hand: pigment, blood, colour, relief and gloss. NumPy only.
+
+Every pattern is evaluated at the point's place on the rest-pose hand, so texture charts leave no seams, and is softened to
+the size of a texel, so that maps of any size agree.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .skin_creases import RIDGE_M, flexion_creases, friction_ridges, knuckle_wrinkles
+from .skin_drawings import Drawings, draw
+from .skin_noise import Noise, cell_ridges, make_noise, octaves, smooth_noise
+from .skin_optics import ColorTable, Composition, color_table, look_up, skin_color
+from .skin_regions import HandSurface, NailFrame, Nails, SkinPoints, fingertips, knuckles, nail_frames, nails
+from .skin_traits import SkinTraits
+
+PALM_PIGMENT = 0.2
+"""Melanin of palms relative to the back: melanocytes are five times sparser there (Yamaguchi et al. 2004)."""
+PALM_BLOOD = 1.75
+NAIL_PLATE = np.array([0.80, 0.68, 0.56])
+"""Linear colour of a thick nail plate over nothing: its free edge."""
+FURROW_M = 0.95e-3
+"""Between the furrows of skin on the back of the hand."""
+
+
+class SkinModel(NamedTuple):
+    """One person's skin, ready to be evaluated anywhere on the hand."""
+
+    hand: HandSurface
+    traits: SkinTraits
+    drawings: Drawings
+    noise: Noise
+    colors: ColorTable
+    frames: tuple[NailFrame, ...]
+
+
+class SkinSample(NamedTuple):
+    """Skin at N points."""
+
+    albedo: np.ndarray
+    """[N,3] linear Rec.709"""
+    roughness: np.ndarray
+    """[N]"""
+    height: np.ndarray
+    """[N] metres above the smooth surface"""
+
+
+class _Features(NamedTuple):
+    """What colour, relief and gloss share; [N] each."""
+
+    points: SkinPoints
+    palm: np.ndarray
+    knuckle: np.ndarray
+    tip: np.ndarray
+    nail: Nails
+    flexion: np.ndarray
+    wrinkle: np.ndarray
+    vein: np.ndarray
+    pigment: np.ndarray
+    mole: np.ndarray
+    main_lines: np.ndarray
+    fine_lines: np.ndarray
+
+
+def skin_model(hand: HandSurface, traits: SkinTraits) -> SkinModel:
+    """Everything about a person's skin that does not depend on where it is looked at."""
+    lines, noise = np.random.default_rng([traits.seed, 1]).spawn(2)
+    return SkinModel(
+        hand, traits, draw(hand, traits.spots, traits.fine_lines, lines), make_noise(noise),
+        color_table(traits.oxygenation), nail_frames(hand),
+    )  # fmt: skip
+
+
+def evaluate(skin: SkinModel, points: SkinPoints, footprint: float) -> SkinSample:
+    """Skin at points; footprint: metres that one of them stands for, below which detail is left out."""
+    features = _features(skin, points, footprint)
+    return SkinSample(_albedo(skin, features), _roughness(skin, features), _height(skin, features, footprint))
+
+
+def _features(skin: SkinModel, points: SkinPoints, footprint: float) -> _Features:
+    hand = skin.hand
+    edge = 0.06 * smooth_noise(skin.noise, points.position, 0.006, 20)
+    palm = np.clip((points.palm + edge - 0.15) / 0.7, 0, 1)
+    palm = palm * palm * (3 - 2 * palm)
+    nail = nails(skin.frames, points, footprint)
+    back_sheet, palm_sheet = skin.drawings.back.read(points.position), skin.drawings.palm.read(points.position)
+    upper, lower = np.clip(1 - 2.2 * points.palm, 0, 1), np.clip(2.2 * points.palm - 1.2, 0, 1)
+    on_finger = np.clip(1.4 * (1 - points.skinning[:, 0]) - 0.2, 0, 1)
+    bare = 1 - nail.plate
+    return _Features(
+        points=points,
+        palm=palm * bare,
+        knuckle=knuckles(hand, points) * bare,
+        tip=fingertips(hand, points) * bare,
+        nail=nail,
+        flexion=flexion_creases(hand, points, skin.noise) * bare,
+        wrinkle=knuckle_wrinkles(hand, points, skin.noise) * bare,
+        vein=back_sheet[:, 0] * upper * (1 - 0.8 * on_finger) * bare,
+        pigment=back_sheet[:, 1] * upper * bare,
+        mole=back_sheet[:, 2] * upper * bare,
+        main_lines=palm_sheet[:, 0] * lower * (1 - on_finger),
+        fine_lines=palm_sheet[:, 1] * lower * bare,
+    )
+
+
+def _albedo(skin: SkinModel, at: _Features) -> np.ndarray:
+    traits, position, noise = skin.traits, at.points.position, skin.noise
+    lines = np.maximum(at.flexion, at.main_lines)
+    darkness = np.clip((28 - traits.angle) / 60, 0, 1)
+    # Dark skin's palms keep less of its pigment still, but their lines hold it
+    palm_share = PALM_PIGMENT * (1 - 0.45 * darkness)
+    mottled = octaves(noise, position, (0.021, 0.008, 0.003, 0.0011), (0.10, 0.09, 0.06, 0.05), 0) * traits.mottling
+    log_melanin = np.log(traits.melanin) + at.palm * (np.log(palm_share) + 0.1 * mottled)
+    log_melanin += mottled * (1 - 0.7 * at.palm) + at.pigment
+    log_melanin += (0.22 + 0.3 * darkness) * at.knuckle + (0.14 + 0.12 * darkness) * at.wrinkle * (1 - at.palm)
+    log_melanin += at.palm * darkness * (0.95 * lines + 0.45 * at.fine_lines)
+    log_melanin += 0.35 * darkness * at.nail.fold
+    blotches = octaves(noise, position, (0.016, 0.006, 0.0024), (0.13, 0.11, 0.10), 6) * traits.ruddiness
+    # White and red specks of a palm's uneven blood supply
+    specks = octaves(noise, position, (0.0034, 0.0017), (0.14, 0.10), 10) * at.palm
+    log_blood = np.log(traits.blood) + np.log(PALM_BLOOD) * at.palm + blotches + specks
+    log_blood += traits.ruddiness * (0.42 * at.knuckle + 0.5 * at.tip + 0.25 * at.nail.fold + _mounds(skin, at))
+    log_blood += (0.5 * lines + 0.22 * at.fine_lines) * at.palm + 0.3 * at.wrinkle
+    color = look_up(skin.colors, np.exp(log_melanin), np.exp(log_blood), at.palm * (1 - 0.5 * lines))
+    # A vein takes red light from deep below while the skin above still scatters blue (Kienle et al. 1996)
+    vein = (0.35 + 0.65 * traits.veins) * at.vein * (1 - 0.6 * darkness)
+    color = color * np.exp(-vein[:, None] * np.array([0.17, 0.07, 0.04], np.float32))
+    # furrows are darker: light that enters them seldom comes out again
+    deep = 0.16 * lines + 0.10 * at.fine_lines + 0.10 * at.wrinkle
+    color = color * np.exp(-deep[:, None] * np.array([0.8, 1.15, 1.2], np.float32))
+    plate = at.nail.plate[:, None]
+    return np.clip(color + plate * (_nail_color(skin, at) - color), 0.005, 0.9).astype(np.float32)
+
+
+def _mounds(skin: SkinModel, at: _Features) -> np.ndarray:
+    """[N] about -0.2 to 0.4: the balls of thumb and little finger are redder, the hollow of the palm paler."""
+    joints = skin.hand.joints
+    thenar = 0.55 * joints[13] + 0.45 * joints[14]
+    hypothenar = 0.5 * joints[0] + 0.5 * joints[7]
+    hollow = 0.45 * joints[0] + 0.55 * joints[4]
+    place = at.points.position
+
+    def near(centre: np.ndarray, radius: float) -> np.ndarray:
+        return np.exp(-((place - centre)[:, [0, 2]] ** 2).sum(1) / radius**2)
+
+    return at.palm * (0.28 * near(thenar, 0.020) + 0.32 * near(hypothenar, 0.022) - 0.25 * near(hollow, 0.022))
+
+
+def _nail_color(skin: SkinModel, at: _Features) -> np.ndarray:
+    """[N,3] linear: pink bed through a clear plate, white half-moon at the root, ivory free edge."""
+    traits, nail, position = skin.traits, at.nail, at.points.position
+    bed = skin_color(Composition(0.25 * traits.melanin + 0.002, 1.9 * traits.blood, traits.oxygenation, 0.35))
+    plate = 0.86 * bed + 0.14 * 0.45 * NAIL_PLATE
+    thumb = at.points.skinning[:, 13:].sum(1) > 0.5
+    # The half-moon: large on thumbs, hidden on the little finger
+    reach = np.where(thumb, 0.52, 0.34) * np.where(at.points.skinning[:, 7:10].sum(1) > 0.5, 0.45, 1.0)
+    moon = np.clip(0.5 + (reach - (nail.along + 1) - 0.42 * nail.across**2) / 0.12, 0, 1)
+    edge_at = 0.86 - 0.22 * traits.nail_length + 0.10 * (1 - nail.across**2)
+    edge = np.clip(0.5 + (nail.along - edge_at) / 0.07, 0, 1)
+    smile = np.exp(-(((nail.along - edge_at + 0.08) / 0.06) ** 2))
+    rim = np.clip((np.abs(nail.across) - 0.78) / 0.2, 0, 1)
+    streaks = 1 + 0.025 * smooth_noise(skin.noise, np.stack([nail.across * 0.004, 0 * nail.across, position[:, 2] * 0.02], 1), 3.5e-4, 30)  # fmt: skip
+    color = plate * streaks[:, None]
+    color = color * np.exp(-(0.10 * smile + 0.16 * rim)[:, None] * np.array([0.7, 1.2, 1.2]))
+    color = color + (0.34 * moon * (1 - edge))[:, None] * (np.array([0.66, 0.55, 0.47]) * (0.35 + 0.65 * bed[0] / 0.45) - color)
+    return color + (0.75 * edge)[:, None] * (NAIL_PLATE * 0.82 - color)
+
+
+def _roughness(skin: SkinModel, at: _Features) -> np.ndarray:
+    """[N] Principled roughness: nails shine, palms and tips are satin, the back and knuckles are dull."""
+    value = 0.50 - 0.04 * at.palm + 0.06 * at.knuckle - 0.03 * at.tip * at.palm + 0.05 * skin.traits.dryness
+    value = value + octaves(skin.noise, at.points.position, (6e-3, 1.5e-3), (0.014, 0.012), 14)
+    value = value + 0.06 * np.maximum(at.flexion, at.main_lines)
+    shine = 0.34 - 0.16 * skin.traits.polish
+    return np.clip(value + at.nail.plate * (shine - value), 0.12, 0.85).astype(np.float32)
+
+
+def _height(skin: SkinModel, at: _Features, footprint: float) -> np.ndarray:
+    traits, position, noise = skin.traits, at.points.position, skin.noise
+    bare, palm, age = 1 - at.nail.plate, at.palm, traits.wrinkles
+    back = np.flatnonzero((palm < 0.97) & (at.nail.plate < 0.97))
+    furrows = np.zeros_like(palm)
+    here = position[back]
+    # Furrows are stretched across the hand, the more the older the skin; finer ones subdivide them
+    coarse = cell_ridges(noise, here, (FURROW_M * (1 - 0.15 * age), FURROW_M, FURROW_M * (1.15 + 0.6 * age)), 50)
+    fine = cell_ridges(noise, here, 0.5 * FURROW_M, 51)
+    depth = (2.6e-5 + 3.6e-5 * age) * coarse * _kept(FURROW_M, footprint) + 1.1e-5 * fine * _kept(0.4 * FURROW_M, footprint)
+    furrows[back] = depth * (1 - palm[back]) * np.clip(1 + 0.25 * smooth_noise(noise, here, 0.007, 52), 0.3, 2)
+    crosswise = smooth_noise(noise, position, (1.3e-3, 3e-3, 6.5e-3), 53) + 0.6 * smooth_noise(noise, position, (0.7e-3, 2e-3, 4e-3), 54)  # fmt: skip
+    aged = -4.2e-5 * age * np.clip(1 - np.abs(crosswise) / 0.5, 0, 1) ** 1.5 * (1 - palm) * bare
+    pores = -1.0e-5 * np.clip(smooth_noise(noise, position, 5.5e-4, 55) - 1.1, 0, 1) * _kept(4e-4, footprint) * bare
+    grain = octaves(noise, position, (1.4e-3, 0.7e-3), (7e-6, 5e-6), 56) * bare
+    ridge_kept = _kept(0.5 * RIDGE_M, footprint)
+    ridges = 1.1e-5 * ridge_kept * friction_ridges(skin.hand, at.points, noise) * palm if ridge_kept > 0 else 0.0
+    lines = np.maximum(at.flexion, at.main_lines)
+    creases = -(2.0e-4 * lines + 6.5e-5 * at.fine_lines + (1.1e-4 + 1.0e-4 * age) * at.wrinkle)
+    veins = (1.5e-4 + 4.5e-4 * traits.veins) * at.vein
+    spots = 2.0e-4 * at.mole
+    fold = 7e-5 * at.nail.fold * bare
+    ribs = 3e-6 * at.nail.plate * np.sin(at.nail.across * 60)
+    return (furrows + aged + pores + grain + ridges + creases + veins + spots + fold + ribs).astype(np.float32)
+
+
+def _kept(detail: float, footprint: float) -> float:
+    """Share in [0,1] of a detail of some size (metres) that survives texels of a footprint: none below two texels."""
+    return float(np.clip((detail / footprint - 2) / 1.5, 0, 1))
