@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ..hand.canonical import CanonicalBox
 from .config import HashGridConfig
-from .hash_grid import hash_encode, hash_encode_with_jacobian
+from .hash_grid import Backend, hash_encode, hash_encode_with_jacobian
 
 INITIAL_TABLE = 1e-4
 """Features start uniformly in ± this."""
@@ -39,6 +39,8 @@ class PositionEncoding(nn.Module):
         super().__init__()
         self.config = config
         self.box = box
+        self.backend: Backend = "warp"
+        """What works features out; with a Jacobian it is always our kernels: tiny-cuda-nn gives none."""
         self.table = nn.Parameter(torch.empty(config.parameter_count).uniform_(-INITIAL_TABLE, INITIAL_TABLE))
 
     @property
@@ -49,7 +51,7 @@ class PositionEncoding(nn.Module):
     def forward(self, points: Tensor, level_weights: Tensor) -> Tensor:
         """points [N,3] canonical metres; level_weights [L] → [N,3+2L]. Outside the box the grid repeats its border."""
         unit = self.box.to_unit(points)
-        features = hash_encode(unit.clamp(0, 1), self.table, self.config, level_weights)
+        features = hash_encode(unit.clamp(0, 1), self.table, self.config, level_weights, self.backend)
         return _join(unit, features)
 
     def with_jacobian(self, points: Tensor, level_weights: Tensor) -> tuple[Tensor, EncodingJacobian]:

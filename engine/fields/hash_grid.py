@@ -7,7 +7,7 @@ and one backward pass through it gives the second-order terms that losses on nor
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, cast, get_args
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from .config import HashGridConfig
 from .hash_grid_reference import hash_encode_reference, hash_jacobian_reference
 
 Backend = Literal["warp", "tinycudann"]
+BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
 POINTS_PER_CPU_THREAD = 2048
 """Fewer points are not worth a thread."""
@@ -41,11 +42,23 @@ def hash_encode(
     number of threads; CUDA sums the table's in any order.
     """
     _check(points, table, config, level_weights)
-    if backend == "tinycudann":
-        return _tinycudann_features(points, table, config, level_weights)
+    chosen = check_backend(backend, points.device)
     if points.dtype == torch.float64:
         return hash_encode_reference(points, table, config, level_weights)
+    if chosen == "tinycudann":
+        return _tinycudann_features(points, table, config, level_weights)
     return _Encode.apply(points, table, _scales(config, level_weights, points.device), config)
+
+
+def check_backend(backend: str, device: torch.device) -> Backend:
+    """The backend, where it can be used on this device; ValueError for an unknown name, MissingDependencyError."""
+    if backend not in BACKENDS:
+        raise ValueError(f"no backend of the hash grid is called {backend!r}; there are {', '.join(BACKENDS)}")
+    if backend == "tinycudann":
+        if device.type != "cuda":
+            raise MissingDependencyError("tinycudann: its hash grid runs on CUDA only; use the backend 'warp' here")
+        _tinycudann()
+    return cast("Backend", backend)
 
 
 def hash_encode_with_jacobian(
@@ -300,21 +313,23 @@ def _check(points: Tensor, table: Tensor, config: HashGridConfig, level_weights:
 
 def _tinycudann_features(points: Tensor, table: Tensor, config: HashGridConfig, level_weights: Tensor | None) -> Tensor:
     """Features by tiny-cuda-nn's own kernels."""
-    if points.device.type != "cuda":
-        raise MissingDependencyError("tinycudann: its hash grid runs on CUDA only; use the backend 'warp' here")
     encoding = _tinycudann_encoding(config, points.device)
     features = torch.func.functional_call(encoding, {"params": table}, (points,))
     return features if level_weights is None else features * level_weights.repeat_interleave(2)
 
 
-@lru_cache(maxsize=4)
-def _tinycudann_encoding(config: HashGridConfig, device: torch.device) -> Any:
+def _tinycudann() -> Any:
     try:
         import tinycudann
     except (ImportError, OSError) as error:
         raise MissingDependencyError(
             "tinycudann is not installed here; install it or use the backend 'warp'"
         ) from error
+    return tinycudann
+
+
+@lru_cache(maxsize=4)
+def _tinycudann_encoding(config: HashGridConfig, device: torch.device) -> Any:
     settings = {
         "otype": "HashGrid",
         "n_levels": config.levels,
@@ -324,4 +339,4 @@ def _tinycudann_encoding(config: HashGridConfig, device: torch.device) -> Any:
         "per_level_scale": config.per_level_scale,
     }
     with torch.cuda.device(device):
-        return tinycudann.Encoding(3, settings, dtype=torch.float32)
+        return _tinycudann().Encoding(3, settings, dtype=torch.float32)

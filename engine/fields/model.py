@@ -13,6 +13,7 @@ from .conditions import Conditions
 from .config import FieldsConfig
 from .density import LaplaceDensity
 from .geometry import Geometry, GeometrySample
+from .hash_grid import check_backend
 from .material import Material, Materials
 from .pose_encoder import PoseEncoder
 from .radiance import Radiance
@@ -51,6 +52,15 @@ class PalmFields(nn.Module):
         self.pose_encoder = PoseEncoder(config.pose_width)
         self.shape_code = _codes(len(self.subjects), config, shape_basis)
         self.appearance_code = _codes(len(self.subjects), config, appearance_basis)
+
+    def use_grid_backend(self, backend: str) -> None:
+        """What both grids are worked out by, from now on: "warp" (at first) or, for fields on CUDA, "tinycudann".
+
+        Features with a Jacobian stay with ours. Raises ValueError for another name, MissingDependencyError
+        where it cannot be used.
+        """
+        for encoding in (self.geometry.encoding, self.radiance.encoding):
+            encoding.backend = check_backend(backend, encoding.table.device)
 
     def subject_index(self, name: str) -> int:
         """Position of a subject among `subjects`; InputError where it is none of them."""

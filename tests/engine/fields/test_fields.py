@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch.nn.functional import normalize, softplus
 
-from engine.errors import InputError
+from engine.errors import InputError, MissingDependencyError
+from engine.fields import hash_grid, model
 from engine.fields.bands import all_bands
 from engine.fields.codes import CodeBasis
 from engine.fields.config import CONFIGS, OFFICIAL, OPEN, FieldsConfig, HashGridConfig
@@ -281,6 +282,30 @@ def test_mistakes_are_named(fields):
     with pytest.raises(InputError, match="dora"):
         fields.subject_index("dora")
     assert fields.subject_index("bo") == 1
+
+
+def test_the_grids_backend_can_be_chosen(monkeypatch):
+    fields = PalmFields(SMALL, ["a"])
+    with pytest.raises(MissingDependencyError, match="tinycudann"):
+        fields.use_grid_backend("tinycudann")
+    with pytest.raises(ValueError, match="no backend"):
+        fields.use_grid_backend("cuda")
+    asked = []
+
+    def stand_in(points, table, config, level_weights):
+        asked.append(len(points))
+        return hash_encode_reference(points, table, config, level_weights)
+
+    points, bands = OPEN_BOX.from_unit(torch.rand(20, 3)), all_bands(SMALL)
+    ours = fields.appearance_encoding(points, bands)
+    for where in (hash_grid, model):
+        monkeypatch.setattr(where, "check_backend", lambda backend, device: backend)
+    monkeypatch.setattr(hash_grid, "_tinycudann_features", stand_in)
+    fields.use_grid_backend("tinycudann")
+    conditions, hand = fields.conditions(torch.tensor([0]), torch.zeros(1, 45)), torch.zeros(20, dtype=torch.int64)
+    assert torch.allclose(fields.appearance_encoding(points, bands), ours, atol=1e-6)
+    fields.geometry(points, hand, conditions, bands, with_gradient=False)
+    assert asked == [20, 20]
 
 
 def test_configurations_compare_by_value():
