@@ -112,7 +112,7 @@ def training_config(name: str) -> TrainConfig:
             light_lobes=32,
             checkpoint_every=200,
             preview_every=400,
-            validate_every=600,
+            validate_every=1_200,
         )
     raise ValueError(f"no training configuration is called {name!r}")
 

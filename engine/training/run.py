@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +13,7 @@ from torch import Tensor
 
 from ..avatar.texture_files import write_png8
 from ..datasets.palm import PalmFrame
-from ..errors import Cancelled
+from ..errors import Cancelled, PalmError
 from ..fields.bands import Bands, bands_at
 from ..fields.model import PalmFields
 from ..hand.model import HandModel
@@ -23,7 +25,7 @@ from ..rendering.occupancy import Occupancy
 from .batch import gather_rays
 from .config import TrainConfig
 from .distributed import Processes, anyone, sum_gradients, sum_scalars
-from .energy import step_energy
+from .energy import step_energy, term_names
 from .evaluate import FrameRender, frame_metrics, mean_metrics, render_frame
 from .frames import Bodies, FrameStore
 from .metrics_file import MetricsFile
@@ -37,8 +39,12 @@ from .schedules import PAPER_STEPS, paper_step, stage_at
 PRETRAINING_SHARE = 0.1
 """Of the progress bar."""
 PREVIEW_FRAMES = 3
-TOLD_EVERY = 20
-"""Steps between the numbers that the progress shows."""
+UNSOUND_STEPS = 10
+"""Steps without a finite gradient in a row, after which a training gives up. Such steps move nothing."""
+
+
+class TrainingError(PalmError):
+    """A training cannot go on."""
 
 
 @dataclass
@@ -146,7 +152,7 @@ def gather_gradients(setting: Setting, run: Run) -> dict[str, float]:
         terms = energy.terms | {"total": float(energy.total.detach())}
     parameters = [parameter for group in run.optimiser.param_groups for parameter in group["params"]]
     sum_gradients(parameters, setting.processes)
-    return sum_scalars(terms, setting.processes)
+    return sum_scalars(terms, setting.processes, term_names(config, stage))
 
 
 def make_scene(setting: Setting, run: Run, frames: Sequence[PalmFrame], everything: bool = False) -> ImplicitHand:
@@ -170,7 +176,7 @@ def render_frames(
     setting: Setting, run: Run, store: FrameStore, indices: Sequence[int], progress: Progress
 ) -> list[FrameRender]:
     """Frames of a store as the fields render them now; physically too once that is being learned."""
-    physical = stage_at(run.step, setting.config.schedule).physical
+    physical = stage_at(run.step - 1, setting.config.schedule).physical
     renders = []
     for place, index in enumerate(indices):
         progress(place / len(indices), f"rendering held-out frame {place + 1} of {len(indices)}")
@@ -184,8 +190,13 @@ def render_frames(
 
 def validate(setting: Setting, run: Run, progress: Progress) -> dict[str, float]:
     """Mean metrics over all held-out frames."""
-    renders = render_frames(setting, run, setting.validation, range(len(setting.validation.frames)), progress)
-    return mean_metrics([frame_metrics(render) for render in renders])
+    count = len(setting.validation.frames)  # one render at a time: a large one takes some 200 MB
+    rows = [
+        frame_metrics(render)
+        for index in range(count)
+        for render in render_frames(setting, run, setting.validation, [index], progress)
+    ]
+    return mean_metrics(rows)
 
 
 def write_preview(setting: Setting, run: Run, folder: Path, progress: Progress) -> Path:
@@ -201,37 +212,72 @@ def write_preview(setting: Setting, run: Run, folder: Path, progress: Progress) 
 def train(setting: Setting, run: Run, output: Path, save: Callable[[], None], progress: Progress) -> dict[str, float]:
     """All steps from where the run stands; returns the last validation's metrics.
 
-    output: the prior's folder, which exists. save(): writes a checkpoint. A cancel saves one and raises Cancelled.
+    output: the prior's folder, which exists. save(): writes a checkpoint. A cancel saves one and raises Cancelled; so does an
+    error that is nobody's defect (a full disk, a picture gone, a lost process) where it still can.
     """
-    config, leads = setting.config, setting.processes.leads
-    total = config.schedule.total_steps
-    metrics = MetricsFile(output / "metrics.jsonl", run.step, enabled=leads)
-    found: dict[str, float] = {}
-    while run.step < total:
-        preview: Path | None = None
-        title = stage_at(run.step, config.schedule).title
-        terms = train_step(setting, run)
-        last = run.step == total
-        if leads and setting.validation.frames and (last or run.step % config.validate_every == 0):
+    metrics = MetricsFile(output / "metrics.jsonl", run.step, enabled=setting.processes.leads)
+    saved_at, unsound = run.step, 0
+    found: dict[str, float] | None = None
+
+    def save_once() -> None:
+        nonlocal saved_at
+        if saved_at != run.step:
+            save()
+            saved_at = run.step
+
+    total = setting.config.schedule.total_steps
+    try:
+        while run.step < total:
+            title = stage_at(run.step, setting.config.schedule).title
+            terms = train_step(setting, run)
+            unsound = 0 if math.isfinite(terms["gradient_norm"]) else unsound + 1
+            if unsound == UNSOUND_STEPS:
+                raise diverged(run)
+            last = run.step == total
+            if last or run.step % setting.config.checkpoint_every == 0:
+                save_once()  # before what takes long
+            found, preview = look(setting, run, output)
+            metrics.write(run.step, terms | {f"held_out_{name}": value for name, value in (found or {}).items()})
+            if stopped(progress, run, total, title, preview, setting.processes):
+                save_once()
+                raise Cancelled(f"stopped after step {run.step} of {total}, which is saved: go on with --resume")
+    except Cancelled:
+        raise
+    except (PalmError, OSError):
+        with contextlib.suppress(PalmError, OSError):
+            save_once()
+        raise
+    if found is None and setting.processes.leads and setting.validation.frames:  # stopped after the last step
+        found = validate(setting, run, silent)
+    return found or {}
+
+
+def look(setting: Setting, run: Run, output: Path) -> tuple[dict[str, float] | None, Path | None]:
+    """Held-out metrics and a preview, where a step asks for them and this process leads."""
+    config = setting.config
+    last = run.step == config.schedule.total_steps
+    found, preview = None, None
+    if setting.processes.leads:
+        if setting.validation.frames and (last or run.step % config.validate_every == 0):
             found = validate(setting, run, silent)
-            terms |= {f"held_out_{name}": value for name, value in found.items()}
-        if leads and (last or run.step % config.preview_every == 0):
+        if last or run.step % config.preview_every == 0:
             preview = write_preview(setting, run, output / "previews", silent)
-        metrics.write(run.step, terms)
-        if stopped(progress, run, total, title, preview, setting.processes):
-            save()
-            raise Cancelled(f"stopped after step {run.step} of {total}, which is saved: go on with --resume")
-        if last or run.step % config.checkpoint_every == 0:
-            save()
-    return found
+    return found, preview
+
+
+def diverged(run: Run) -> TrainingError:
+    """The error of a run whose energy is no number any more."""
+    return TrainingError(
+        f"the last {UNSOUND_STEPS} steps before step {run.step} had gradients that are no numbers and moved nothing:"
+        " look at metrics.jsonl and the data, then start anew with another --seed"
+    )
 
 
 def stopped(progress: Progress, run: Run, total: int, title: str, preview: Path | None, processes: Processes) -> bool:
     """Report progress; whether any process was told to stop."""
     stop = False
     try:
-        told = run.step - run.step % TOLD_EVERY
-        progress(run.step / total, f"step {told} of {total}: {title}", preview=preview)
+        progress(run.step / total, f"step {run.step} of {total}: {title}", preview=preview)
     except Cancelled:
         stop = True
     return anyone(stop, processes)
