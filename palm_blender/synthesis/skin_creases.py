@@ -19,7 +19,9 @@ def flexion_creases(hand: HandSurface, points: SkinPoints, noise: Noise) -> np.n
     """[N] in [0,1]: the crosswise lines on the palm side of the fingers' joints, one or two a joint."""
     total = np.zeros_like(points.palm)
     palm_side = np.clip((points.palm - 0.3) / 0.3, 0, 1)
-    sway = 4e-4 * smooth_noise(noise, points.position, 0.012, 40) + 2e-4 * smooth_noise(noise, points.position, 0.004, 41)
+    sway = 4e-4 * smooth_noise(noise, points.position, 0.012, 40) + 2e-4 * smooth_noise(
+        noise, points.position, 0.004, 41
+    )
     for joint in range(1, 16):
         rank = (joint - 1) % 3
         if joint == 13:

@@ -104,13 +104,18 @@ def _window(sheet: Sheet, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray
     return x, z, sheet.values[first[0] : last[0], first[1] : last[1]]
 
 
-def _wander(start: np.ndarray, end: np.ndarray, sway: float, generator: np.random.Generator, count: int = 24) -> np.ndarray:
+def _wander(
+    start: np.ndarray, end: np.ndarray, sway: float, generator: np.random.Generator, count: int = 24
+) -> np.ndarray:
     """A winding way [count,2] between two points: a few random sines across the straight line, ends fixed."""
     share = np.linspace(0, 1, count)
     step = end - start
     across = np.array([-step[1], step[0]]) / max(np.linalg.norm(step), 1e-9)
     offset = sum(
-        generator.normal() * sway / wave * np.sin(np.pi * wave * share + generator.uniform(0, 0.8) * np.sin(np.pi * share))
+        generator.normal()
+        * sway
+        / wave
+        * np.sin(np.pi * wave * share + generator.uniform(0, 0.8) * np.sin(np.pi * share))
         for wave in (1, 2, 3, 5)
     )
     return start + share[:, None] * step + (offset * np.sin(np.pi * share) ** 0.5)[:, None] * across
@@ -132,7 +137,9 @@ def _draw_veins(sheet: Sheet, hand: HandSurface, generator: np.random.Generator)
         for start, end, sway in ((web, node, 0.0022), (node, gate, 0.003)):
             way = _wander(start, end, sway, generator)
             grow = np.linspace(0.75 if start is web else 1.0, 1.0 if start is web else 1.25, len(way))
-            fade = strength * np.clip(np.linspace(0.2, 2.0, len(way)) if start is web else 1.0, 0, 1) * np.ones(len(way))
+            fade = (
+                strength * np.clip(np.linspace(0.2, 2.0, len(way)) if start is web else 1.0, 0, 1) * np.ones(len(way))
+            )
             if end is gate:
                 beyond = gate + np.array([0.03, generator.normal() * 0.004])
                 tail = _wander(gate, beyond, 0.001, generator, 8)
@@ -225,7 +232,9 @@ def _draw_fine_lines(sheet: Sheet, hand: HandSurface, amount: float, generator: 
         start = origin + s * upward + t * across
         heading = generator.choice([0.2, 1.25, 1.9]) + generator.normal() * 0.3
         length = generator.gamma(3, 0.0032)
-        direction = np.cos(heading) * upward / np.linalg.norm(upward) + np.sin(heading) * across / np.linalg.norm(across)
+        direction = np.cos(heading) * upward / np.linalg.norm(upward) + np.sin(heading) * across / np.linalg.norm(
+            across
+        )
         way = _wander(start, start + length * direction, length * 0.06, generator, 10)
         strength = generator.uniform(0.25, 0.8) * np.sin(np.linspace(0.15, np.pi - 0.15, 10)) ** 0.7
         _stroke(sheet, 1, way, np.full(10, generator.uniform(1.6e-4, 2.6e-4)), strength)

@@ -118,9 +118,9 @@ def _albedo(skin: SkinModel, at: _Features) -> np.ndarray:
     log_melanin += (0.22 + 0.3 * darkness) * at.knuckle + (0.14 + 0.12 * darkness) * at.wrinkle * (1 - at.palm)
     log_melanin += at.palm * darkness * (0.95 * lines + 0.45 * at.fine_lines)
     log_melanin += 0.35 * darkness * at.nail.fold
-    blotches = octaves(noise, position, (0.016, 0.006, 0.0024), (0.13, 0.11, 0.10), 6) * traits.ruddiness
+    blotches = octaves(noise, position, (0.016, 0.006, 0.0024), (0.10, 0.08, 0.06), 6) * traits.ruddiness
     # White and red specks of a palm's uneven blood supply
-    specks = octaves(noise, position, (0.0034, 0.0017), (0.14, 0.10), 10) * at.palm
+    specks = octaves(noise, position, (0.0034, 0.0017), (0.10, 0.09), 10) * at.palm
     log_blood = np.log(traits.blood) + np.log(PALM_BLOOD) * at.palm + blotches + specks
     log_blood += traits.ruddiness * (0.42 * at.knuckle + 0.5 * at.tip + 0.25 * at.nail.fold + _mounds(skin, at))
     log_blood += (0.5 * lines + 0.22 * at.fine_lines) * at.palm + 0.3 * at.wrinkle
@@ -165,7 +165,9 @@ def _nail_color(skin: SkinModel, at: _Features) -> np.ndarray:
     streaks = 1 + 0.025 * smooth_noise(skin.noise, np.stack([nail.across * 0.004, 0 * nail.across, position[:, 2] * 0.02], 1), 3.5e-4, 30)  # fmt: skip
     color = plate * streaks[:, None]
     color = color * np.exp(-(0.10 * smile + 0.16 * rim)[:, None] * np.array([0.7, 1.2, 1.2]))
-    color = color + (0.34 * moon * (1 - edge))[:, None] * (np.array([0.66, 0.55, 0.47]) * (0.35 + 0.65 * bed[0] / 0.45) - color)
+    color = color + (0.34 * moon * (1 - edge))[:, None] * (
+        np.array([0.66, 0.55, 0.47]) * (0.35 + 0.65 * bed[0] / 0.45) - color
+    )
     return color + (0.75 * edge)[:, None] * (NAIL_PLATE * 0.82 - color)
 
 
@@ -187,7 +189,9 @@ def _height(skin: SkinModel, at: _Features, footprint: float) -> np.ndarray:
     # Furrows are stretched across the hand, the more the older the skin; finer ones subdivide them
     coarse = cell_ridges(noise, here, (FURROW_M * (1 - 0.15 * age), FURROW_M, FURROW_M * (1.15 + 0.6 * age)), 50)
     fine = cell_ridges(noise, here, 0.5 * FURROW_M, 51)
-    depth = (2.6e-5 + 3.6e-5 * age) * coarse * _kept(FURROW_M, footprint) + 1.1e-5 * fine * _kept(0.4 * FURROW_M, footprint)
+    depth = (2.6e-5 + 3.6e-5 * age) * coarse * _kept(FURROW_M, footprint) + 1.1e-5 * fine * _kept(
+        0.4 * FURROW_M, footprint
+    )
     furrows[back] = depth * (1 - palm[back]) * np.clip(1 + 0.25 * smooth_noise(noise, here, 0.007, 52), 0.3, 2)
     crosswise = smooth_noise(noise, position, (1.3e-3, 3e-3, 6.5e-3), 53) + 0.6 * smooth_noise(noise, position, (0.7e-3, 2e-3, 4e-3), 54)  # fmt: skip
     aged = -4.2e-5 * age * np.clip(1 - np.abs(crosswise) / 0.5, 0, 1) ** 1.5 * (1 - palm) * bare

