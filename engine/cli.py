@@ -11,6 +11,7 @@ import argparse
 import errno
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -37,8 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         stream=sys.stderr,
         format="%(levelname)s %(name)s: %(message)s",
     )
+    follows = os.environ.get("RANK", "0") != "0"  # one of torchrun's processes, of which the first reports
     reporter: Progress = (
-        JsonProgress() if args.progress == "json" else BarProgress() if args.progress == "bar" else silent
+        silent if follows or args.progress == "none" else JsonProgress() if args.progress == "json" else BarProgress()
     )
     try:
         with cancel_on_signal(reporter) as progress:
@@ -60,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(
             reporter, PalmError("not enough memory: use a smaller photo, --quality draft, or close programs"), 2
         )
-    _show(reporter, result)
+    if not follows:
+        _show(reporter, result)
     return 0
 
 

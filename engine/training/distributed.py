@@ -9,15 +9,23 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import InputError, PalmError
 
 Item = TypeVar("Item")
+
+PATIENCE = timedelta(hours=12)
+"""How long processes wait for one another: the first renders the held-out frames alone. torchrun ends them when one dies."""
+
+
+class LostProcess(PalmError):
+    """Another of the processes that train together has ended."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +52,19 @@ def joined_processes(device: torch.device) -> Iterator[Processes]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Processes()
         return
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    if device.type == "cuda":
+        if local_rank >= torch.cuda.device_count():
+            raise InputError(f"there are {torch.cuda.device_count()} CUDA devices: start no more processes than that")
+        torch.cuda.set_device(local_rank)  # or all would work, and speak to each other, on the first
     try:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     except (ValueError, RuntimeError) as error:
         raise InputError(
             f"cannot join the other processes ({error}): start with torchrun --nproc_per_node=N"
         ) from error
     try:
-        yield Processes(dist.get_rank(), dist.get_world_size(), int(os.environ.get("LOCAL_RANK", "0")))
+        yield Processes(dist.get_rank(), dist.get_world_size(), local_rank)
     finally:
         dist.destroy_process_group()
 
@@ -64,21 +77,41 @@ def sum_gradients(parameters: Iterable[Tensor], processes: Processes) -> None:
         if parameter.requires_grad:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-            dist.all_reduce(parameter.grad)
+            with explained():
+                dist.all_reduce(parameter.grad)
 
 
-def sum_scalars(values: dict[str, float], processes: Processes) -> dict[str, float]:
-    """Sums over the processes of values under the same names in each."""
+def same_everywhere(tensors: Iterable[Tensor], processes: Processes) -> None:
+    """Give all processes the first one's values: what each computes for itself may differ in its last digits on a GPU."""
+    if processes.count == 1:
+        return
+    for tensor in tensors:
+        with explained(), torch.no_grad():
+            dist.broadcast(tensor, src=0)
+
+
+def sum_scalars(values: dict[str, float], processes: Processes, names: Iterable[str] | None = None) -> dict[str, float]:
+    """Sums over the processes. names: the same in every process; where one has no value of a name, it adds 0."""
     if processes.count == 1:
         return values
-    names = sorted(values)
-    total = torch.tensor([values[name] for name in names], dtype=torch.float64)
+    ordered = sorted(values if names is None else names)
+    total = torch.tensor([values.get(name, 0.0) for name in ordered], dtype=torch.float64)
     if dist.get_backend() == "nccl":
-        total = total.float().to("cuda")
-    dist.all_reduce(total)
-    return dict(zip(names, total.tolist(), strict=True))
+        total = total.to("cuda")
+    with explained():
+        dist.all_reduce(total)
+    return dict(zip(ordered, total.tolist(), strict=True))
 
 
 def anyone(flag: bool, processes: Processes) -> bool:
     """Whether any process says so: all stop together or none does."""
     return sum_scalars({"flag": float(flag)}, processes)["flag"] > 0
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """What torch says when a peer is gone, in one line."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise LostProcess("another of the processes has ended: see its message, then go on with --resume") from error

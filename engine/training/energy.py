@@ -98,6 +98,15 @@ def term_factors(config: TrainConfig, stage: Stage, step: int) -> dict[str, floa
     }
 
 
+def term_names(config: TrainConfig, stage: Stage) -> tuple[str, ...]:
+    """What a step's terms are called, whichever of its images a process has."""
+    names = ["radiance", "mask", "normal", "shape_code", "appearance_code", "total"]
+    names += ["perceptual"] if config.pixels.patch_px > 0 else []
+    if stage.geometry:
+        names += ["eikonal", "curvature"] + (["anchor"] if config.weights.anchor else [])
+    return (*names, "physical") if stage.physical else tuple(names)
+
+
 def over_background(color: Tensor, opacity: Tensor, background: Tensor) -> Tensor:
     """Linear premultiplied colour [R,3] with opacity [R] over a linear background [3] → sRGB [R,3], clipped to [0,1]."""
     return linear_to_srgb(color + background * (1 - opacity)[:, None]).clamp(0, 1)

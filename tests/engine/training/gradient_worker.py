@@ -28,7 +28,8 @@ def main(data: Path, step: int, output: Path) -> None:
         config,
         pretrain=replace(config.pretrain, poses=2, random_poses=1, points_per_pose=1024),
         schedule=replace(config.schedule, total_steps=8),
-        pixels=replace(config.pixels, scattered=40, patch_px=8, patch_every=3),
+        # one patch: of two processes only one has it
+        pixels=replace(config.pixels, scattered=40, patch_px=8, patch_every=4),
         render=replace(config.render, light_rows=2, light_columns=4),
         physical_rays=6,
         images_per_step=4,

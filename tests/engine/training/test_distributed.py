@@ -11,7 +11,16 @@ import pytest
 import torch
 
 from engine.errors import InputError
-from engine.training.distributed import Processes, anyone, joined_processes, sum_gradients, sum_scalars
+from engine.training.distributed import (
+    LostProcess,
+    Processes,
+    anyone,
+    explained,
+    joined_processes,
+    same_everywhere,
+    sum_gradients,
+    sum_scalars,
+)
 
 WORKER = Path(__file__).with_name("gradient_worker.py")
 ROOT = Path(__file__).parents[3]
@@ -50,6 +59,14 @@ def test_alone_nothing_is_added():
     assert sum_scalars({"a": 2.0}, alone) == {"a": 2.0}
     assert anyone(True, alone) and not anyone(False, alone)
     assert alone.leads
+    same_everywhere([parameter], alone)
+    assert parameter.tolist() == [0, 0, 0]
+
+
+def test_a_peer_that_is_gone_is_one_line():
+    with pytest.raises(LostProcess, match="another of the processes has ended") as error, explained():
+        raise RuntimeError("[pair.cc:553] Connection closed by peer\nmore")
+    assert "\n" not in str(error.value)
 
 
 def test_shares_cover_the_batch_without_overlap():
