@@ -25,10 +25,11 @@ from ..datasets.palm import PalmDataset, PalmFrame, read_palm_folder
 from ..errors import CheckpointError, DatasetError, InputError
 from ..fields.codes import CodeBasis, fit_pca
 from ..hand.model import HandModel, load_hand_model, open_hand_model
-from ..progress import Progress, silent, sub_progress
+from ..progress import Progress, sub_progress
 from .checkpoint import TrainingState, load_latest, save_checkpoint
 from .config import TrainConfig, training_config, with_steps
-from .distributed import Processes, joined_processes
+from .distributed import Processes, joined_processes, same_everywhere
+from .fingerprint import described, differences, frames_digest
 from .prior_file import Prior, hand_model_identity, write_prior
 from .run import PRETRAINING_SHARE, Run, Setting, make_setting, new_run, pretrain, train
 
@@ -48,14 +49,12 @@ def train_prior(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     with joined_processes(device) as processes:
         if device.type == "cuda" and processes.count > 1:
             device = torch.device("cuda", processes.local_rank)
-        shown = progress if processes.leads else silent
         prepared = 0.3 * PRETRAINING_SHARE
-        preparing = sub_progress(shown, 0.0, prepared)
+        preparing = sub_progress(progress, 0.0, prepared)
         setting = make_setting(config, hand, training, validation, processes, device, preparing)
+        pretraining = sub_progress(progress, prepared, PRETRAINING_SHARE)
+        run, facts = _start(args.output, setting, hand, args.resume, pretraining)
         _make_folder(args.output, args.force, processes)
-        run, facts = _start(
-            args.output, setting, hand, args.resume, sub_progress(shown, 0.3 * PRETRAINING_SHARE, PRETRAINING_SHARE)
-        )
 
         def save() -> None:
             if processes.leads:
@@ -63,7 +62,7 @@ def train_prior(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
 
         if run.step == 0 and not args.resume:
             save()
-        metrics = train(setting, run, args.output, save, sub_progress(shown, PRETRAINING_SHARE, 1.0))
+        metrics = train(setting, run, args.output, save, sub_progress(progress, PRETRAINING_SHARE, 1.0))
         if processes.leads:
             seconds = time.monotonic() - started
             provenance = {"engine": __version__, "torch": torch.__version__, "left_out": left_out, "seconds": seconds}
@@ -93,15 +92,14 @@ def read_data(args: argparse.Namespace, hand: HandModel) -> tuple[list[PalmFrame
             )
         return found
 
-    if (root / "train").is_dir():
-        data = read(root / "train")
-        held = read(root / "val") if (root / "val").is_dir() else None
-        training, validation = list(data.frames), list(held.frames if held else ())
-        left_out = [*data.left_out, *(held.left_out if held else ())]
+    data = read(root / "train" if (root / "train").is_dir() else root)
+    left_out = list(data.left_out)
+    if (root / "train").is_dir() and (root / "val").is_dir():
+        held = read(root / "val")
+        training, validation = list(data.frames), list(held.frames)
+        left_out += held.left_out
     else:
-        data = read(root)
         training, validation = hold_out(data.frames, args.hold_out)
-        left_out = list(data.left_out)
     known = {frame.subject for frame in training}
     strangers = sorted({frame.subject for frame in validation} - known)
     if strangers:
@@ -215,17 +213,22 @@ def _start(
     run = new_run(setting)
     if not resume:
         facts["pretraining_error_mm"] = round(1000 * pretrain(setting, run, progress), 4)
+        same_everywhere([*run.fields.parameters(), run.light], setting.processes)
         return run, facts
     state = load_latest(output / "checkpoints")
     if state is None:
         raise CheckpointError(
             f"{output} has no checkpoint to resume from: leave out --resume and give --force to start anew"
         )
-    for name, value in facts.items():
-        if state.facts.get(name) != value:
-            raise CheckpointError(
-                f"{output} was trained with another {name.replace('_', ' ')}: resume with the same data, options and hand model"
-            )
+    different = [
+        line
+        for name, value in facts.items()
+        for line in differences(state.facts.get(name), value, name.replace("_", " "))
+    ]
+    if different:
+        raise CheckpointError(
+            f"{output} was trained with another {described(different)}: resume with the same data, options and hand model"
+        )
     restore(run, state)
     log.info("going on from step %d", run.step)
     return run, dict(state.facts)
@@ -237,6 +240,8 @@ def _facts(setting: Setting, hand: HandModel) -> dict[str, Any]:
         "configuration": dataclasses.asdict(setting.config),
         "subjects": setting.subjects,
         "frames": len(setting.training.frames),
+        "data": frames_digest(setting.training.frames),
+        "held_out_data": frames_digest(setting.validation.frames),
         "subject_betas": {frame.subject: np.asarray(frame.betas).tolist() for frame in setting.training.frames},
         "hand_model": hand_model_identity(hand)._asdict(),
         "perceptual_term": "laplacian pyramid" if setting.config.vgg16_weights is None else "vgg16",

@@ -61,11 +61,15 @@ def enter_stage(fields: PalmFields, light: Tensor, stage: Stage) -> None:
 def take_step(
     optimiser: torch.optim.Adam, step: int, schedule: Schedule, rates: LearningRates, clip_to: float
 ) -> float:
-    """Clip the gradients' norm, set this step's rates and move; returns the norm before clipping. `step` counts from 0."""
+    """Clip the gradients' norm, set this step's rates and move; returns the norm before clipping. `step` counts from 0.
+
+    Gradients whose norm is not finite move nothing, or one bad step would spoil every parameter for good.
+    """
     moved = [p for group in optimiser.param_groups for p in group["params"] if p.grad is not None]
     norm = torch.nn.utils.clip_grad_norm_(moved, clip_to)
     for group in optimiser.param_groups:
         group["lr"] = group["rate"] * rate_factor(step, schedule)
-    optimiser.step()
+    if torch.isfinite(norm):
+        optimiser.step()
     optimiser.zero_grad(set_to_none=True)
     return float(norm)

@@ -88,7 +88,10 @@ def read_vgg16(path: Path) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, ValueError, EOFError, KeyError, IndexError, pickle.UnpicklingError) as error:
-        raise InputError(f"--vgg16 {path} cannot be read ({error}): give torchvision's vgg16 weights (.pth)") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is no file of weights"
+        raise InputError(
+            f"--vgg16 {path} cannot be read ({reason}): give torchvision's vgg16 weights (.pth)"
+        ) from error
     for block, layers in enumerate(_BLOCKS):
         for position, layer in enumerate(layers):
             inputs, outputs = _CHANNELS[block if position == 0 else block + 1], _CHANNELS[block + 1]

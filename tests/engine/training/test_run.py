@@ -10,9 +10,23 @@ import torch
 
 from engine.errors import Cancelled
 from engine.progress import silent
+from engine.training import run as module
+from engine.training.energy import term_names
 from engine.training.job import restore, to_state
+from engine.training.metrics_file import MetricsFile
 from engine.training.optimiser import part_of
-from engine.training.run import Run, Setting, new_run, pretrain, render_frames, train, train_step, validate
+from engine.training.run import (
+    Run,
+    Setting,
+    TrainingError,
+    new_run,
+    pretrain,
+    render_frames,
+    train,
+    train_step,
+    validate,
+)
+from engine.training.schedules import stage_at
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +58,8 @@ def test_each_stage_trains_its_parts(setting, pretrained):
         terms = train_step(setting, run)
         assert all(torch.isfinite(torch.tensor(list(terms.values()))))
         moved = {part_of(n) for n, value in run.fields.named_parameters() if not torch.equal(value, before[n])}
+        stage = stage_at(run.step - 1, setting.config.schedule)
+        assert set(terms) == {*term_names(setting.config, stage), "gradient_norm"}
         seen.append((moved, not torch.equal(light, run.light), set(terms)))
     frozen, joint, physical = seen[0], seen[2], seen[4]
     assert frozen[0] == {"radiance", "density", "appearance_code"} and not frozen[1]
@@ -77,6 +93,42 @@ def test_a_cancel_saves_first_and_says_how_to_go_on(setting, pretrained, tmp_pat
     with pytest.raises(Cancelled, match=r"after step 2 of 8, which is saved: go on with --resume"):
         train(setting, run, tmp_path, lambda: saved.append(run.step), cancel_soon)
     assert saved == [2]
+
+
+def test_a_run_stopped_after_its_last_step_still_has_its_metrics(setting, pretrained, tmp_path):
+    run = start(setting, pretrained[0])
+    run.step = setting.config.schedule.total_steps
+    found = train(setting, run, tmp_path, lambda: None, silent)
+    assert found == validate(setting, run, silent)
+
+
+def test_an_error_between_checkpoints_loses_no_step(setting, pretrained, tmp_path, monkeypatch):
+    run, saved = start(setting, pretrained[0]), []
+
+    def full(*_):
+        if run.step == 3:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(MetricsFile, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        train(setting, run, tmp_path, lambda: saved.append(run.step), silent)
+    assert saved == [3]
+
+
+def test_a_step_without_finite_gradients_moves_nothing_and_many_end_the_run(setting, pretrained, tmp_path, monkeypatch):
+    run = start(setting, pretrained[0])
+    before = {name: value.detach().clone() for name, value in run.fields.named_parameters()}
+    whole = module.step_energy
+
+    def broken(*given):
+        energy = whole(*given)
+        return energy._replace(total=energy.total * torch.nan)
+
+    monkeypatch.setattr(module, "step_energy", broken)
+    monkeypatch.setattr(module, "UNSOUND_STEPS", 2)
+    with pytest.raises(TrainingError, match=r"the last 2 steps before step 2 had gradients that are no numbers"):
+        train(setting, run, tmp_path, lambda: None, silent)
+    assert all(torch.equal(value, before[name]) for name, value in run.fields.named_parameters())
 
 
 def test_training_writes_metrics_previews_and_checkpoints(setting, pretrained, tmp_path):
@@ -118,7 +170,6 @@ def test_renders_have_the_frames_size_and_their_maps(setting, pretrained):
 
 def test_the_total_is_the_weighted_sum_of_the_terms(setting, pretrained):
     from engine.training.energy import term_factors
-    from engine.training.schedules import stage_at
 
     run = start(setting, pretrained[0])
     run.step = 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -13,11 +14,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image, ImageOps
 
 from engine.cli import main
 from engine.datasets.palm import read_palm_folder
+from engine.errors import Cancelled
 from engine.hand.model import open_hand_model
-from engine.training.job import hold_out
+from engine.training.job import hold_out, read_data
 from engine.training.prior_file import read_prior
 
 ROOT = Path(__file__).parents[3]
@@ -100,7 +103,45 @@ def test_killed_outright_it_goes_on_from_its_checkpoint(whole, toy_folder, tmp_p
 @pytest.mark.slow
 def test_resuming_with_other_options_is_refused(whole, toy_folder, capsys):
     assert main(arguments(toy_folder, whole, "--resume", "--seed", "7")) == 2
-    assert "was trained with another configuration" in capsys.readouterr().err
+    assert "was trained with another configuration.seed (was 42, now 7)" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_resuming_with_other_pictures_is_refused(whole, toy_folder, tmp_path, capsys):
+    other = tmp_path / "other"
+    shutil.copytree(toy_folder, other)
+    picture = next((other / "train").rglob("images/*/*.png"))
+    with Image.open(picture) as image:
+        ImageOps.invert(image).save(picture)
+    assert main(arguments(other, whole, "--resume")) == 2
+    assert "was trained with another data" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_resuming_what_is_finished_changes_nothing(whole, toy_folder, tmp_path):
+    again = tmp_path / "hands.palmprior"
+    shutil.copytree(whole, again)
+    assert main(arguments(toy_folder, again, "--resume")) == 0
+    assert read_prior(again).metrics == read_prior(whole).metrics
+
+
+def test_a_cancel_in_pretraining_leaves_nothing(toy_folder, tmp_path, monkeypatch, capsys):
+    from engine.training import job
+
+    def cancelled(*_):
+        raise Cancelled
+
+    monkeypatch.setattr(job, "pretrain", cancelled)
+    assert main(arguments(toy_folder, tmp_path / "new.palmprior")) == 130
+    assert "nothing was written" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_val_folder_poses_of_train_are_held_back(toy_folder, tmp_path):
+    shutil.copytree(toy_folder / "train", tmp_path / "set" / "train")
+    options = argparse.Namespace(data=tmp_path / "set", quality=None, best=None, keep_incomplete=False, hold_out=2)
+    training, held, _ = read_data(options, open_hand_model())
+    assert {frame.frame for frame in held} == {1} and {frame.frame for frame in training} == {0}
 
 
 @pytest.mark.parametrize(
