@@ -11,7 +11,7 @@ from torch import Tensor
 from ..lighting.brdf import Brdf, outgoing, palm_brdf
 from ..randomness import Randomness, uniform
 from .image_chunks import render_maps
-from .light_sources import Light, light_directions, light_radiance
+from .light_sources import EVEN_SHARE, Light, light_directions, light_radiance
 from .ray_sampling import quantile_samples
 from .ray_sets import to_root_space
 from .render_config import RenderConfig
@@ -41,7 +41,8 @@ class Scattered(NamedTuple):
     demodulated: Tensor
     """[R,3] the same with a white diffuse albedo on everything."""
     visibility: Tensor
-    """[R] mean visibility of the upper hemisphere, times opacity. No gradient."""
+    """[R] mean visibility of the upper hemisphere, times opacity. No gradient. Without a bounce, sampling "light" sees only
+    directions from which light comes, and counts the others as hidden."""
 
 
 class PbrRender(NamedTuple):
@@ -112,7 +113,14 @@ def scatter(
     xi = uniform(generator, rays).to(directions_w)
     interval, place, which = quantile_samples(samples.weights, samples.ray, rays, count, xi)
     directions, density = light_directions(
-        light, sampling, rays, config.light_rows, config.light_columns, generator, directions_w
+        light,
+        sampling,
+        rays,
+        config.light_rows,
+        config.light_columns,
+        generator,
+        directions_w,
+        EVEN_SHARE if config.bounce else 0.0,
     )
     to_light, density = directions.reshape(-1, 3)[which], density.reshape(-1)[which]
     above = torch.nonzero((normals.detach()[interval] * to_light).sum(1) > 1e-6)[:, 0]

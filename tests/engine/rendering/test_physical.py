@@ -114,6 +114,19 @@ def test_what_blocks_the_sky_sends_its_own_colour(device):
     assert torch.allclose(seen.color.mean(0), expected, atol=0.012)
 
 
+def test_what_blocks_a_black_sky_is_seen_by_its_light_too(device):
+    """The pole looks at nothing but black sky and the ball before it: directions drawn by the sky's light alone miss the ball."""
+    scene, rays = pole_under_a_ball(device)
+    image = torch.zeros(16, 32, 3, device=device)
+    image[:4] = 1.0
+    bright = config(secondary_step_m=0.001)
+    light = image_light(image)
+    seen = render_rays_pbr(scene, *rays, light, bright, torch.Generator().manual_seed(4), lambert, "light")
+    assert torch.allclose(seen.color.mean(0), ALBEDO * 0.25 * scene.colour, atol=0.01)
+    # the ball hides a cap of half angle 30° from the hemisphere: 1 − cos 30°
+    assert float(seen.visibility.mean()) == pytest.approx(math.sqrt(0.75), abs=0.02)
+
+
 def test_shadow_rays_stop_at_the_surface(device):
     scene = spheres([(0, 0, 0), (0.06, 0, 0)], [0.02, 0.015], device)
     origins = torch.tensor([[0.02, 0, 0], [0.02, 0, 0], [-0.02, 0, 0], [0.0, 0.02, 0]], device=device)
