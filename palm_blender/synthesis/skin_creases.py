@@ -71,7 +71,8 @@ def knuckle_wrinkles(hand: HandSurface, points: SkinPoints, noise: Noise) -> np.
         stretched = spacing * (0.8 + 0.45 * np.abs(bowed) / reach)
         phase = bowed / stretched
         furrow = np.clip(1 - 2.8 * np.abs(phase - np.round(phase)), 0, 1) ** 1.3
-        varied = np.clip(0.75 + 0.45 * smooth_noise(noise, position + 0.3 * np.outer(along, axis), (0.004, 0.004, 0.004), 44), 0, 1.3)  # fmt: skip
+        broken = smooth_noise(noise, position + 0.3 * np.outer(along, axis), 0.004, 44)
+        varied = np.clip(0.75 + 0.45 * broken, 0, 1.3)
         fade = np.exp(-((along / (0.75 * reach)) ** 2)) * np.exp(-((across / 0.0085) ** 4))
         total[near] += depth * finger[near] * furrow * varied * fade
     return np.clip(total, 0, 1)

@@ -5,6 +5,7 @@ A sheet spans the rest frame's x and z; a texel reads the sheet of its own side.
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -47,7 +48,7 @@ class Drawings(NamedTuple):
     """What is drawn on a hand."""
 
     back: Sheet
-    """Channels: vein, pigment (natural logarithm of melanin's multiple), mole in [0,1]."""
+    """Channels: vein, pigment (natural logarithm of melanin's multiple), mole in [0,1], tendon."""
     palm: Sheet
     """Channels: main creases, fine creases."""
 
@@ -64,11 +65,12 @@ def draw(hand: HandSurface, counts: SpotCounts, fine_lines: float, generator: np
     """One person's drawings; fine_lines: multiple of the usual number of fine creases in the palm."""
     low = hand.vertices[:, [0, 2]].min(0) - MARGIN_M
     shape = np.ceil((hand.vertices[:, [0, 2]].max(0) + MARGIN_M - low) / CELL_M).astype(int) + 2
-    back = Sheet(low, np.zeros((*shape, 3), np.float32))
+    back = Sheet(low, np.zeros((*shape, 4), np.float32))
     palm = Sheet(low, np.zeros((*shape, 2), np.float32))
     # a generator each, so that one kind of drawing does not shift another
     veins, spots, creases, fine = generator.spawn(4)
     _draw_veins(back, hand, veins)
+    _draw_tendons(back, hand)
     _draw_spots(back, hand, counts, spots)
     _draw_palm_lines(palm, hand, creases)
     _draw_fine_lines(palm, hand, fine_lines, fine)
@@ -145,10 +147,19 @@ def _draw_veins(sheet: Sheet, hand: HandSurface, generator: np.random.Generator)
                 tail = _wander(gate, beyond, 0.001, generator, 8)
                 _stroke(sheet, 0, tail, np.full(8, thin * 1.25), np.full(8, strength))
             _stroke(sheet, 0, way, thin * grow, fade)
-    for first, second in zip(nodes[:-1], nodes[1:], strict=True):
+    for first, second in itertools.pairwise(nodes):
         if generator.random() < 0.75:
             way = _wander(first, second, 0.003, generator)
             _stroke(sheet, 0, way, np.full(len(way), 0.0009), np.full(len(way), generator.uniform(0.35, 0.7)))
+
+
+def _draw_tendons(sheet: Sheet, hand: HandSurface) -> None:
+    """The fingers' extensor tendons fan out from the wrist to the knuckles."""
+    joints = hand.joints[:, [0, 2]]
+    for knuckle, aside in ((1, 0.003), (4, 0.001), (10, -0.002), (7, -0.004)):
+        way = np.linspace(joints[0] + [0.0, aside], joints[knuckle], 12)
+        share = np.linspace(0, 1, 12)
+        _stroke(sheet, 3, way, 0.0019 + 0.0008 * share, np.sin(np.pi * np.clip(share, 0.06, 0.94)) ** 0.7)
 
 
 def _draw_spots(sheet: Sheet, hand: HandSurface, counts: SpotCounts, generator: np.random.Generator) -> None:
@@ -210,6 +221,7 @@ def _draw_palm_lines(sheet: Sheet, hand: HandSurface, generator: np.random.Gener
         strength *= 1 + 0.12 * np.convolve(generator.normal(size=len(way)), np.ones(5) / 5, "same")
         width = 4.2e-4 * (0.55 + 0.45 * strength)
         _stroke(sheet, 0, way, width, strength)
+        _stroke(sheet, 0, way, 4.5 * width, 0.16 * strength)
         # side branches, and a second line that runs along for a while
         for _ in range(generator.integers(3, 7)):
             start = way[generator.integers(4, len(way) - 4)]

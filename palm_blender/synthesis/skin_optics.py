@@ -160,7 +160,8 @@ class ColorTable(NamedTuple):
 def color_table(oxygenation: float) -> ColorTable:
     """The table for one person's blood."""
     melanin, blood = np.linspace(np.log(2e-3), np.log(0.9), 96), np.linspace(np.log(1e-3), np.log(0.2), 48)
-    grid = Composition(np.exp(melanin)[None, :, None], np.exp(blood)[None, None, :], oxygenation, np.arange(2.0)[:, None, None])  # fmt: skip
+    shares, volumes = np.exp(melanin)[:, None], np.exp(blood)
+    grid = Composition(shares, volumes, oxygenation, np.arange(2.0)[:, None, None])
     return ColorTable(melanin, blood, np.log(skin_color(grid)).astype(np.float32))
 
 

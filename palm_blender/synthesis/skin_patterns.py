@@ -14,7 +14,17 @@ from .skin_creases import RIDGE_M, flexion_creases, friction_ridges, knuckle_wri
 from .skin_drawings import Drawings, draw
 from .skin_noise import Noise, cell_ridges, make_noise, octaves, smooth_noise
 from .skin_optics import ColorTable, Composition, color_table, look_up, skin_color
-from .skin_regions import HandSurface, NailFrame, Nails, SkinPoints, fingertips, knuckles, nail_frames, nails
+from .skin_regions import (
+    HandSurface,
+    NailFrame,
+    Nails,
+    SkinPoints,
+    fingertips,
+    joint_axis,
+    knuckles,
+    nail_frames,
+    nails,
+)
 from .skin_traits import SkinTraits
 
 PALM_PIGMENT = 0.2
@@ -22,6 +32,8 @@ PALM_PIGMENT = 0.2
 PALM_BLOOD = 1.75
 NAIL_PLATE = np.array([0.80, 0.68, 0.56])
 """Linear colour of a thick nail plate over nothing: its free edge."""
+WRIST_CREASE_M = -0.005
+"""The distal wrist crease lies this far beyond the wrist joint, towards the fingers."""
 FURROW_M = 0.95e-3
 """Between the furrows of skin on the back of the hand."""
 
@@ -63,6 +75,9 @@ class _Features(NamedTuple):
     mole: np.ndarray
     main_lines: np.ndarray
     fine_lines: np.ndarray
+    tendon: np.ndarray
+    plateau: np.ndarray
+    """0 in the furrows of the back's skin, 1 between them"""
 
 
 def skin_model(hand: HandSurface, traits: SkinTraits) -> SkinModel:
@@ -85,14 +100,19 @@ def _features(skin: SkinModel, points: SkinPoints, footprint: float) -> _Feature
     edge = 0.06 * smooth_noise(skin.noise, points.position, 0.006, 20)
     palm = np.clip((points.palm + edge - 0.15) / 0.7, 0, 1)
     palm = palm * palm * (3 - 2 * palm)
+    # Past the wrist's crease, skin is not palmar any more, only paler than the back
+    past = (hand.joints[0] - points.position) @ joint_axis(hand, 4) + WRIST_CREASE_M + 0.03 * edge
+    wrist = 1 / (1 + np.exp(np.clip(-past / 0.0016, -30, 30)))
+    wrist_lines = np.exp(-((past / 5e-4) ** 2)) + 0.6 * np.exp(-(((past - 0.0042) / 4e-4) ** 2))
     nail = nails(skin.frames, points, footprint)
     back_sheet, palm_sheet = skin.drawings.back.read(points.position), skin.drawings.palm.read(points.position)
     upper, lower = np.clip(1 - 2.2 * points.palm, 0, 1), np.clip(2.2 * points.palm - 1.2, 0, 1)
     on_finger = np.clip(1.4 * (1 - points.skinning[:, 0]) - 0.2, 0, 1)
     bare = 1 - nail.plate
+    plateau = _plateaus(skin, points, footprint, nail.plate)
     return _Features(
         points=points,
-        palm=palm * bare,
+        palm=palm * bare * (1 - 0.6 * wrist),
         knuckle=knuckles(hand, points) * bare,
         tip=fingertips(hand, points) * bare,
         nail=nail,
@@ -101,26 +121,44 @@ def _features(skin: SkinModel, points: SkinPoints, footprint: float) -> _Feature
         vein=back_sheet[:, 0] * upper * (1 - 0.8 * on_finger) * bare,
         pigment=back_sheet[:, 1] * upper * bare,
         mole=back_sheet[:, 2] * upper * bare,
-        main_lines=palm_sheet[:, 0] * lower * (1 - on_finger),
+        main_lines=np.maximum(palm_sheet[:, 0] * (1 - on_finger), 0.8 * np.clip(wrist_lines, 0, 1)) * lower,
         fine_lines=palm_sheet[:, 1] * lower * bare,
+        tendon=back_sheet[:, 3] * upper,
+        plateau=plateau,
     )
+
+
+def _plateaus(skin: SkinModel, points: SkinPoints, footprint: float, plate: np.ndarray) -> np.ndarray:
+    """[N] in [0,1]: the small fields between the furrows of the back's skin, coarse ones that finer furrows divide.
+
+    Furrows are stretched across the hand, the more the older the skin.
+    """
+    age = skin.traits.wrinkles
+    result = np.full_like(points.palm, 0.5)
+    back = np.flatnonzero((points.palm < 0.85) & (plate < 0.97))
+    here = points.position[back]
+    stretched = (FURROW_M * (1 - 0.15 * age), FURROW_M, FURROW_M * (1.15 + 0.6 * age))
+    coarse = cell_ridges(skin.noise, here, stretched, 50) - 0.5
+    fine = cell_ridges(skin.noise, here, 0.5 * FURROW_M, 51) - 0.5
+    result[back] += 0.7 * coarse * _kept(FURROW_M, footprint) + 0.3 * fine * _kept(0.4 * FURROW_M, footprint)
+    return result
 
 
 def _albedo(skin: SkinModel, at: _Features) -> np.ndarray:
     traits, position, noise = skin.traits, at.points.position, skin.noise
     lines = np.maximum(at.flexion, at.main_lines)
     darkness = np.clip((28 - traits.angle) / 60, 0, 1)
-    # Dark skin's palms keep less of its pigment still, but their lines hold it
-    palm_share = PALM_PIGMENT * (1 - 0.45 * darkness)
-    mottled = octaves(noise, position, (0.021, 0.008, 0.003, 0.0011), (0.10, 0.09, 0.06, 0.05), 0) * traits.mottling
+    # The lines of dark skin's palms hold its pigment
+    palm_share = PALM_PIGMENT * (1 + 0.2 * darkness)
+    mottled = octaves(noise, position, (0.021, 0.008, 0.003, 0.0011), (0.05, 0.045, 0.04, 0.045), 0) * traits.mottling
     log_melanin = np.log(traits.melanin) + at.palm * (np.log(palm_share) + 0.1 * mottled)
     log_melanin += mottled * (1 - 0.7 * at.palm) + at.pigment
     log_melanin += (0.22 + 0.3 * darkness) * at.knuckle + (0.14 + 0.12 * darkness) * at.wrinkle * (1 - at.palm)
     log_melanin += at.palm * darkness * (0.95 * lines + 0.45 * at.fine_lines)
-    log_melanin += 0.35 * darkness * at.nail.fold
+    log_melanin += 0.35 * darkness * at.nail.fold + 0.28 * (0.6 - at.plateau) * (1 - at.palm)
     blotches = octaves(noise, position, (0.016, 0.006, 0.0024), (0.10, 0.08, 0.06), 6) * traits.ruddiness
     # White and red specks of a palm's uneven blood supply
-    specks = octaves(noise, position, (0.0034, 0.0017), (0.10, 0.09), 10) * at.palm
+    specks = octaves(noise, position, (0.0034, 0.0015), (0.07, 0.07), 10) * at.palm
     log_blood = np.log(traits.blood) + np.log(PALM_BLOOD) * at.palm + blotches + specks
     log_blood += traits.ruddiness * (0.42 * at.knuckle + 0.5 * at.tip + 0.25 * at.nail.fold + _mounds(skin, at))
     log_blood += (0.5 * lines + 0.22 * at.fine_lines) * at.palm + 0.3 * at.wrinkle
@@ -129,7 +167,7 @@ def _albedo(skin: SkinModel, at: _Features) -> np.ndarray:
     vein = (0.35 + 0.65 * traits.veins) * at.vein * (1 - 0.6 * darkness)
     color = color * np.exp(-vein[:, None] * np.array([0.17, 0.07, 0.04], np.float32))
     # furrows are darker: light that enters them seldom comes out again
-    deep = 0.16 * lines + 0.10 * at.fine_lines + 0.10 * at.wrinkle
+    deep = 0.22 * lines + 0.17 * at.fine_lines + 0.10 * at.wrinkle
     color = color * np.exp(-deep[:, None] * np.array([0.8, 1.15, 1.2], np.float32))
     plate = at.nail.plate[:, None]
     return np.clip(color + plate * (_nail_color(skin, at) - color), 0.005, 0.9).astype(np.float32)
@@ -152,8 +190,8 @@ def _mounds(skin: SkinModel, at: _Features) -> np.ndarray:
 def _nail_color(skin: SkinModel, at: _Features) -> np.ndarray:
     """[N,3] linear: pink bed through a clear plate, white half-moon at the root, ivory free edge."""
     traits, nail, position = skin.traits, at.nail, at.points.position
-    bed = skin_color(Composition(0.25 * traits.melanin + 0.002, 1.9 * traits.blood, traits.oxygenation, 0.35))
-    plate = 0.86 * bed + 0.14 * 0.45 * NAIL_PLATE
+    bed = skin_color(Composition(0.32 * traits.melanin + 0.002, 2.3 * traits.blood, traits.oxygenation, 0.2))
+    plate = 0.92 * bed + 0.08 * 0.45 * NAIL_PLATE
     thumb = at.points.skinning[:, 13:].sum(1) > 0.5
     # The half-moon: large on thumbs, hidden on the little finger
     reach = np.where(thumb, 0.52, 0.34) * np.where(at.points.skinning[:, 7:10].sum(1) > 0.5, 0.45, 1.0)
@@ -162,10 +200,11 @@ def _nail_color(skin: SkinModel, at: _Features) -> np.ndarray:
     edge = np.clip(0.5 + (nail.along - edge_at) / 0.07, 0, 1)
     smile = np.exp(-(((nail.along - edge_at + 0.08) / 0.06) ** 2))
     rim = np.clip((np.abs(nail.across) - 0.78) / 0.2, 0, 1)
-    streaks = 1 + 0.025 * smooth_noise(skin.noise, np.stack([nail.across * 0.004, 0 * nail.across, position[:, 2] * 0.02], 1), 3.5e-4, 30)  # fmt: skip
+    lengthwise = np.stack([0.004 * nail.across, 0 * nail.across, 0.02 * position[:, 2]], axis=1)
+    streaks = 1 + 0.010 * smooth_noise(skin.noise, lengthwise, 3.5e-4, 30)
     color = plate * streaks[:, None]
     color = color * np.exp(-(0.10 * smile + 0.16 * rim)[:, None] * np.array([0.7, 1.2, 1.2]))
-    color = color + (0.34 * moon * (1 - edge))[:, None] * (
+    color = color + (0.24 * moon * (1 - edge))[:, None] * (
         np.array([0.66, 0.55, 0.47]) * (0.35 + 0.65 * bed[0] / 0.45) - color
     )
     return color + (0.75 * edge)[:, None] * (NAIL_PLATE * 0.82 - color)
@@ -183,17 +222,10 @@ def _roughness(skin: SkinModel, at: _Features) -> np.ndarray:
 def _height(skin: SkinModel, at: _Features, footprint: float) -> np.ndarray:
     traits, position, noise = skin.traits, at.points.position, skin.noise
     bare, palm, age = 1 - at.nail.plate, at.palm, traits.wrinkles
-    back = np.flatnonzero((palm < 0.97) & (at.nail.plate < 0.97))
-    furrows = np.zeros_like(palm)
-    here = position[back]
-    # Furrows are stretched across the hand, the more the older the skin; finer ones subdivide them
-    coarse = cell_ridges(noise, here, (FURROW_M * (1 - 0.15 * age), FURROW_M, FURROW_M * (1.15 + 0.6 * age)), 50)
-    fine = cell_ridges(noise, here, 0.5 * FURROW_M, 51)
-    depth = (2.6e-5 + 3.6e-5 * age) * coarse * _kept(FURROW_M, footprint) + 1.1e-5 * fine * _kept(
-        0.4 * FURROW_M, footprint
-    )
-    furrows[back] = depth * (1 - palm[back]) * np.clip(1 + 0.25 * smooth_noise(noise, here, 0.007, 52), 0.3, 2)
-    crosswise = smooth_noise(noise, position, (1.3e-3, 3e-3, 6.5e-3), 53) + 0.6 * smooth_noise(noise, position, (0.7e-3, 2e-3, 4e-3), 54)  # fmt: skip
+    furrows = (3.6e-5 + 4.6e-5 * age) * at.plateau * (1 - palm) * bare
+    furrows = furrows * np.clip(1 + 0.25 * smooth_noise(noise, position, 0.007, 52), 0.3, 2)
+    crosswise = smooth_noise(noise, position, (1.3e-3, 3e-3, 6.5e-3), 53)
+    crosswise += 0.6 * smooth_noise(noise, position, (0.7e-3, 2e-3, 4e-3), 54)
     aged = -4.2e-5 * age * np.clip(1 - np.abs(crosswise) / 0.5, 0, 1) ** 1.5 * (1 - palm) * bare
     pores = -1.0e-5 * np.clip(smooth_noise(noise, position, 5.5e-4, 55) - 1.1, 0, 1) * _kept(4e-4, footprint) * bare
     grain = octaves(noise, position, (1.4e-3, 0.7e-3), (7e-6, 5e-6), 56) * bare
@@ -201,7 +233,7 @@ def _height(skin: SkinModel, at: _Features, footprint: float) -> np.ndarray:
     ridges = 1.1e-5 * ridge_kept * friction_ridges(skin.hand, at.points, noise) * palm if ridge_kept > 0 else 0.0
     lines = np.maximum(at.flexion, at.main_lines)
     creases = -(2.0e-4 * lines + 6.5e-5 * at.fine_lines + (1.1e-4 + 1.0e-4 * age) * at.wrinkle)
-    veins = (1.5e-4 + 4.5e-4 * traits.veins) * at.vein
+    veins = (1.5e-4 + 4.5e-4 * traits.veins) * at.vein + (1.2e-4 + 1.5e-4 * age) * at.tendon
     spots = 2.0e-4 * at.mole
     fold = 7e-5 * at.nail.fold * bare
     ribs = 3e-6 * at.nail.plate * np.sin(at.nail.across * 60)

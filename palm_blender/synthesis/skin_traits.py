@@ -64,7 +64,7 @@ def sample_traits(tone: str, age: float, female: bool, seed: int) -> SkinTraits:
         blood=blood,
         oxygenation=float(oxygenation),
         ruddiness=float(np.exp(0.3 * normal[1])),
-        mottling=float(np.exp(0.25 * normal[2]) * (0.8 + 0.6 * years)),
+        mottling=float(np.clip(np.exp(0.25 * normal[2]) * (0.8 + 0.4 * years), 0.5, 1.6)),
         veins=float(np.clip(0.1 + 0.3 * uniform[2] + (0.0 if female else 0.18) + 0.3 * years, 0, 1)),
         wrinkles=float(np.clip(0.12 + 0.75 * years**1.3 + 0.16 * (uniform[3] - 0.5), 0, 1)),
         fine_lines=float(0.6 + 0.8 * uniform[4] + 0.4 * years),

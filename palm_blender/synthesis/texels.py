@@ -68,27 +68,21 @@ def _strip(corners: np.ndarray, faces: np.ndarray, size: int, start: int, stop: 
 
 def pad(image: np.ndarray, inside: np.ndarray, width: int) -> np.ndarray:
     """A map [H,W,C] carried beyond its charts (inside [H,W] bool) by `width` texels, and its mean farther out."""
-    result, known = image.copy(), inside.copy()
+    height, span = inside.shape
+    result = np.pad(image, ((1, 1), (1, 1), (0, 0))).reshape(-1, image.shape[2])
+    known = np.pad(inside, 1)
+    around = np.array([-1, 1, -(span + 2), span + 2])
     for _ in range(width):
-        total = np.zeros_like(result)
-        count = np.zeros(known.shape, np.float32)
-        for target, source in _NEIGHBOURS:
-            total[target] += np.where(known[source][..., None], result[source], 0)
-            count[target] += known[source]
-        new = ~known & (count > 0)
-        result[new] = total[new] / count[new][:, None]
-        known |= new
-    result[~known] = image[inside].mean(0)
+        grown = known.copy()
+        grown[1:-1, 1:-1] |= known[:-2, 1:-1] | known[2:, 1:-1] | known[1:-1, :-2] | known[1:-1, 2:]
+        new = np.flatnonzero(grown & ~known)
+        neighbours = new[:, None] + around
+        there = known.reshape(-1)[neighbours].astype(np.float32)[..., None]
+        result[new] = (result[neighbours] * there).sum(1) / there.sum(1)
+        known = grown
+    result = result.reshape(height + 2, span + 2, -1)[1:-1, 1:-1].copy()
+    result[~known[1:-1, 1:-1]] = image[inside].mean(0)
     return result
-
-
-_AHEAD, _BEHIND, _ALL = slice(1, None), slice(None, -1), slice(None)
-_NEIGHBOURS = (
-    ((_AHEAD, _ALL), (_BEHIND, _ALL)),
-    ((_BEHIND, _ALL), (_AHEAD, _ALL)),
-    ((_ALL, _AHEAD), (_ALL, _BEHIND)),
-    ((_ALL, _BEHIND), (_ALL, _AHEAD)),
-)
 
 
 def slopes(height: np.ndarray, inside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
