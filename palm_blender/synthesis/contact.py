@@ -1,8 +1,8 @@
 """How deep a hand sinks into itself. NumPy only.
 
-Each vertex is held against the nearest vertex of every part of the hand that could meet it: not its own bone nor that
-bone's neighbours, whose flesh folds at a joint, and not skin that lies beside it on the surface, as in the webs. It is
-inside when it lies behind the tangent plane there and the two pieces of skin face each other.
+Each vertex is held against the nearest vertex of the parts of the hand that could meet it: not its own bone nor that
+bone's neighbours, whose flesh folds at a joint. It is inside when it lies behind the tangent plane there and the two
+pieces of skin face each other, unless they lie beside each other on the surface, as in the webs.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from .hand_shape import HandShape, pose_hand
 
 SOFT_CONTACT_M = 0.002
 """Flesh presses in this far where fingers touch; what a pose may hold at most."""
-_REACH_M = 0.015
-"""A finger is about this thick: what is deeper is nearer to its other side."""
+_REACH_M = 0.012
+"""More than half a finger: what is deeper is nearer to its other side."""
 _BESIDE_DOUBLINGS = 2
 """Skin within 2**2 = 4 edges, about 15 mm, is beside a vertex."""
 _WEB_M = 0.025
 _OWN_SHARE = 0.7
-"""Skin that no bone moves by this share lies at a root or in a web, and folds with what is this near it at rest."""
+"""Skin at a finger's root or in a web, which no bone moves by this share, folds with what is this near it at rest."""
 
 
 class Contact(NamedTuple):
@@ -50,7 +50,9 @@ class ContactTest:
     parts: np.ndarray
     """[V] the joint that moves each vertex most."""
     may_meet: np.ndarray
-    """[V,V] bool."""
+    """[V,V] bool, whether the bones of two vertices could meet."""
+    apart: np.ndarray
+    """[V,V] bool, whether two vertices are far from each other on the skin."""
 
     def measure(self, vertices: np.ndarray) -> Contact:
         """Self-penetration of posed vertices [V,3]."""
@@ -60,7 +62,8 @@ class ContactTest:
         distance = squared[:, None] + squared[None] - 2 * centred @ centred.T
         distance[~self.may_meet] = np.inf
         partner = distance.argmin(1)
-        near = distance[np.arange(len(partner)), partner] < _REACH_M**2
+        rows = np.arange(len(partner))
+        near = (distance[rows, partner] < _REACH_M**2) & self.apart[rows, partner]
         depth = ((vertices[partner] - vertices) * normals[partner]).sum(1)
         facing = (normals * normals[partner]).sum(1) < 0
         return Contact(np.where(near & facing, np.maximum(depth, 0.0), 0.0), partner)
@@ -78,12 +81,12 @@ def contact_test(shape: HandShape) -> ContactTest:
         beside[shape.faces[:, a], shape.faces[:, b]] = beside[shape.faces[:, b], shape.faces[:, a]] = 1
     for _ in range(_BESIDE_DOUBLINGS):
         beside = (beside @ beside > 0).astype(np.float32)
-    may_meet = ~neighbours[parts[:, None], parts] & (beside == 0)
-    rooted = shape.weights.max(1) < _OWN_SHARE
+    apart = beside == 0
+    rooted = (shape.weights.max(1) < _OWN_SHARE) & (shape.weights[:, 0] > 0.05)
     at_rest = np.linalg.norm(shape.vertices[:, None] - shape.vertices, axis=-1)
-    may_meet &= ~((rooted[:, None] | rooted) & (at_rest < _WEB_M))
-    may_meet[shape.wrist_cap] = may_meet[:, shape.wrist_cap] = False
-    return ContactTest(shape.faces, parts, may_meet)
+    apart &= ~((rooted[:, None] | rooted) & (at_rest < _WEB_M))
+    apart[shape.wrist_cap] = apart[:, shape.wrist_cap] = False
+    return ContactTest(shape.faces, parts, ~neighbours[parts[:, None], parts], apart)
 
 
 def penetration(shape: HandShape, test: ContactTest, hand_pose: np.ndarray) -> float:

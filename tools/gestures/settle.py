@@ -27,9 +27,9 @@ STEPS, SEARCH_EVERY = 160, 4
 
 _PLACES: dict[str, tuple[str, str, float]] = {
     **{f"{finger}_pad": (f"{finger}3", "palm", 0.55) for finger in FINGERS},
+    **{f"{finger}_tip": (f"{finger}3", "palm", 0.8) for finger in FINGERS},
     **{f"{finger}_back": (f"{finger}2", "back", 0.5) for finger in FINGERS[:4]},
     "index_side": ("index2", "side", 0.6),
-    "knuckle_side": ("index1", "side", 0.35),
 }
 """Places on the skin: bone, which way the skin faces there, and how far along the bone (1: as far as its skin reaches)."""
 
@@ -90,9 +90,9 @@ def settle(model: HandModel, test: contact.ContactTest, gesture: Gesture) -> Set
 
 
 def _stiffness(gesture: Gesture) -> Tensor:
-    """[15,3] resistance to change: the thumb and the fingers that touch give way first, twists hardly."""
-    stiff = torch.full((15, 3), 1.0, dtype=torch.float64)
-    touching = {place.partition("_")[0] for pair in gesture.touch for place in pair}
+    """[15,3] resistance to change: fingertips that touch give way first, the thumb before all; twists hardly."""
+    stiff = torch.full((15, 3), 1.5, dtype=torch.float64)
+    touching = {place.partition("_")[0] for pair in gesture.touch for place in pair if place.endswith(("_pad", "_tip"))}
     for f, finger in enumerate(FINGERS):
         if finger in touching:
             stiff[3 * f : 3 * f + 3] = 0.15

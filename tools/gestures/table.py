@@ -25,7 +25,7 @@ class Gesture(NamedTuple):
     touch: tuple[tuple[str, str], ...] = ()
 
 
-BESIDE: Thumb = ((26, -14, 4), 8, 4)
+BESIDE: Thumb = ((27, -20, 0), 8, 4)
 """Along the index finger's side."""
 EASY: Thumb = ((8, 12, 25), 8, 12)
 OUT: Thumb = ((-14, 4, 0), -6, -8)
@@ -44,7 +44,6 @@ SPREAD = {"index": (-4, 0, 0, 12), "middle": (-4, 0, 0, 2), "ring": (-4, 0, 0, -
 AT_EASE = {"index": (16, 22, 12, 0), "middle": (20, 26, 14, 1), "ring": (22, 28, 15, 3), "pinky": (24, 28, 16, 6)}
 CLOSED = {"index": (0, 2, 2, -6), "middle": (0, 2, 2, 0), "ring": (0, 2, 2, 7), "pinky": (0, 2, 2, 15)}
 """Straight and side by side."""
-BY_KNUCKLE = (("thumb_pad", "knuckle_side"),)
 OVER_MIDDLE = (("thumb_pad", "middle_back"),)
 
 
@@ -58,24 +57,24 @@ GESTURES: dict[str, Gesture] = {
     "flat": Gesture(),
     "relaxed": Gesture(((8, 12, 25), 8, 12), (18, 24, 12, 0), (24, 30, 15, 2), (28, 34, 18, 4), (30, 34, 20, 8)),
     "spread": Gesture(OUT, (-6, 0, 0, 14), (-6, 0, 0, 2), (-6, 0, 0, -9), (-6, 0, 0, -18)),
-    "fingers_together": Gesture(BESIDE, **CLOSED, touch=BY_KNUCKLE),
+    "fingers_together": Gesture(BESIDE, **CLOSED),
     "stop": Gesture(((-6, 6, 0), -4, -4), (-14, -2, 0, -2), (-16, -2, 0, 0), (-16, -2, 0, 2), (-14, -2, 0, 5)),
     "cupped": Gesture(((20, 22, 30), 12, 10), (38, 24, 12, -6), (40, 26, 12, 0), (42, 26, 12, 5), (44, 26, 12, 11)),
     "claw": Gesture(((-4, 24, 20), 14, 40), (-8, 62, 42, 10), (-8, 64, 44, 2), (-8, 62, 44, -7), (-8, 60, 42, -16)),
     "bent_down": Gesture(EASY, (78, 4, 2, -3), (80, 4, 2, 0), (80, 4, 2, 1), (78, 4, 2, 2)),
-    "vulcan": Gesture(OUT, (0, 2, 2, 3), (0, 2, 2, 12), (0, 2, 2, -14), (0, 2, 2, -4)),
+    "vulcan": Gesture(OUT, (0, 2, 2, -1), (0, 2, 2, 11), (0, 2, 2, -14), (0, 2, 2, 3)),
     # closing to a fist
     "half_closed": Gesture(((14, 22, 30), 14, 20), (40, 50, 26, -2), (44, 54, 28, 0), (46, 56, 30, 2), (48, 54, 30, 4)),
     "loose_fist": Gesture(((28, 24, 34), 26, 26), (64, 80, 40, -3), (68, 84, 42, 0), (70, 84, 44, 2), (70, 80, 42, 5)),
     "fist": Gesture(FOLDED, **DOWN, touch=OVER_MIDDLE),
-    "flat_fist": Gesture(BESIDE, (80, 92, 4, -3), (82, 94, 4, 0), (82, 94, 4, 2), (80, 90, 4, 5), touch=BY_KNUCKLE),
+    "flat_fist": Gesture(BESIDE, (70, 92, 4, -3), (68, 94, 4, 0), (70, 94, 4, 2), (72, 90, 4, 5)),
     "hook_fist": Gesture(BESIDE, (0, 98, 66, -2), (0, 100, 68, 0), (0, 100, 68, 3), (0, 96, 66, 6)),
     "thumb_hidden": Gesture(ACROSS, (54, 70, 40, -3), (56, 74, 42, 0), (58, 74, 42, 2), (60, 72, 40, 5)),
     # counting
     "thumbs_up": Gesture(((-20, -4, 0), -8, -14), **DOWN),
     "point": Gesture(FOLDED, **fingers(DOWN, index=(4, 3, 2, 0)), touch=OVER_MIDDLE),
     "count_two": Gesture(
-        FOLDED, **fingers(DOWN, index=(2, 2, 1, 3), middle=(2, 2, 1, 0)), touch=(("thumb_pad", "ring_back"),)
+        FOLDED, **fingers(DOWN, index=(2, 2, 1, -3), middle=(2, 2, 1, 2)), touch=(("thumb_pad", "ring_back"),)
     ),
     "count_three": Gesture(
         ACROSS, (0, 2, 1, 9), (0, 2, 1, 2), (0, 4, 2, -6), (74, 88, 48, 4), touch=(("thumb_pad", "pinky_back"),)
@@ -100,15 +99,15 @@ GESTURES: dict[str, Gesture] = {
         OPPOSED, (54, 46, 19, 0), (38, 34, 18, 2), (30, 30, 16, 3), (26, 26, 14, 4), touch=(("thumb_pad", "index_pad"),)
     ),
     "pinch_middle": Gesture(
-        OPPOSED, (12, 14, 8, 8), (56, 50, 22, 4), (34, 34, 18, 0), (22, 24, 12, -2), touch=(("thumb_pad", "middle_pad"),)
+        OPPOSED, (12, 14, 8, 8), (56, 50, 22, 4), (34, 34, 18, 0), (22, 24, 12, -2), touch=(("thumb_tip", "middle_tip"),)
     ),
     "pinch_ring": Gesture(
         ((40, 36, 58), 22, 16), (6, 10, 6, 5), (14, 16, 10, 6), (62, 54, 24, 6), (30, 30, 14, 0),
-        touch=(("thumb_pad", "ring_pad"),),
+        touch=(("thumb_tip", "ring_tip"),),
     ),
     "pinch_pinky": Gesture(
         ((46, 32, 58), 36, 24), (4, 8, 4, 6), (8, 12, 6, 4), (22, 24, 14, 6), (68, 56, 26, 10),
-        touch=(("thumb_pad", "pinky_pad"),),
+        touch=(("thumb_tip", "pinky_tip"),),
     ),
     "pinch_three": Gesture(
         OPPOSED, (54, 44, 16, -3), (58, 44, 16, 4), (36, 40, 20, -2), (32, 36, 20, -2),
