@@ -7,6 +7,7 @@ cleanly: outputs are written last and atomically, so nothing half-written remain
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sys
 import threading
@@ -50,14 +51,24 @@ class JsonProgress:
         self.emit("progress", fraction=round(float(fraction), 4), message=message, **extra)
 
 
+LOG_SHARE = 0.1
+"""Of the work, after which a log gets another line within a stage."""
+SAME_SIGNAL_S = 1.0
+"""Signals so close together are one: a launcher passes on what its terminal has sent to all processes already."""
+
+
 class BarProgress:
-    """A progress bar in a terminal; one plain line a stage where there is no terminal."""
+    """A progress bar in a terminal; without one, a plain line as a stage begins and at every tenth of the work.
+
+    Messages that differ in numbers alone belong to one stage.
+    """
 
     def __init__(self, stream: TextIO | None = None, width: int = 28):
         self.stream = stream if stream is not None else sys.stderr
         self.width = width
         self.started = time.monotonic()
         self.last_message = ""
+        self.stage, self.logged = "", 0.0
 
     def __call__(self, fraction: float, message: str = "", preview: Path | None = None) -> None:
         elapsed = time.monotonic() - self.started
@@ -65,10 +76,17 @@ class BarProgress:
             filled = round(self.width * fraction)
             bar = "█" * filled + "·" * (self.width - filled)
             self.stream.write(f"\r\033[K{bar} {fraction:4.0%} {elapsed:5.0f}s  {message}")
-        elif message != self.last_message:
+        elif self._is_news(fraction, message):
             self.stream.write(f"{fraction:4.0%} {elapsed:5.0f}s  {message}\n")
         self.last_message = message
         self.stream.flush()
+
+    def _is_news(self, fraction: float, message: str) -> bool:
+        stage = re.sub(r"\d+(\.\d+)?", "#", message)
+        news = stage != self.stage or (message != self.last_message and fraction >= self.logged + LOG_SHARE)
+        if news:
+            self.stage, self.logged = stage, fraction
+        return news
 
     def close(self) -> None:
         if self.stream.isatty() and self.last_message:
@@ -80,14 +98,21 @@ class BarProgress:
 def cancel_on_signal(progress: Progress) -> Iterator[Progress]:
     """Turn SIGINT and SIGTERM into a `Cancelled` at the next progress call.
 
-    A second signal falls through to the previous handler, so that stuck work can still be interrupted.
+    A second signal, a second later or more, falls through to the previous handler, so that stuck work can still be
+    interrupted.
     """
     stop = threading.Event()
+    asked = 0.0
     previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def request_stop(number: int, frame: object) -> None:
-        stop.set()
-        signal.signal(number, previous[signal.Signals(number)] or signal.SIG_DFL)
+        nonlocal asked
+        if not stop.is_set():
+            stop.set()
+            asked = time.monotonic()
+        elif time.monotonic() - asked >= SAME_SIGNAL_S:
+            signal.signal(number, previous[signal.Signals(number)] or signal.SIG_DFL)
+            signal.raise_signal(number)
 
     def checked(fraction: float, message: str = "", preview: Path | None = None) -> None:
         if stop.is_set():
