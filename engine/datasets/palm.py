@@ -159,6 +159,9 @@ def _read_subject(folder: Path, hands_mean: np.ndarray, exact_masks: bool, compl
         for name in ("poses.npy", "cameras.npy", "images", "masks"):
             if not (folder / name).exists():
                 raise DatasetError(f"subject {folder} has no {name}: copy the subject again")
+            if (folder / name).is_dir() == name.endswith(".npy"):
+                kind = "a file" if name.endswith(".npy") else "a folder"
+                raise DatasetError(f"{folder / name} is not {kind}: copy the subject again")
         poses, cameras = read_poses(folder / "poses.npy"), read_cameras(folder / "cameras.npy")
     except DatasetError as error:
         complain(str(error))

@@ -22,10 +22,11 @@ import torch
 
 from .. import __version__
 from ..datasets.palm import PalmDataset, PalmFrame, read_palm_folder
+from ..datasets.palm_check import whole_frames
 from ..errors import CheckpointError, DatasetError, InputError
 from ..fields.codes import CodeBasis, fit_pca
 from ..hand.model import HandModel, load_hand_model, open_hand_model
-from ..progress import Progress, sub_progress
+from ..progress import Progress, silent, sub_progress
 from .checkpoint import TrainingState, load_latest, save_checkpoint
 from .config import TrainConfig, training_config, with_steps
 from .distributed import Processes, joined_processes, same_everywhere
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 
 CODE_AXES = 5
 """Principal axes of the codes that a prior keeps, at most (PALM, 4.3)."""
+LOOKING_SHARE, PREPARED_SHARE = 0.1, 0.3
+"""Of the progress bar's part for pre-training: where the pictures have been looked at, and the distances worked out."""
 
 
 def train_prior(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
@@ -45,12 +48,13 @@ def train_prior(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     config = _config(args)
     device = _device(args.device)
     hand = open_hand_model() if args.hand_model is None else load_hand_model(args.hand_model)
-    training, validation, left_out = read_data(args, hand)
+    looking = LOOKING_SHARE * PRETRAINING_SHARE
+    training, validation, left_out = read_data(args, hand, sub_progress(progress, 0.0, looking))
     with joined_processes(device) as processes:
         if device.type == "cuda" and processes.count > 1:
             device = torch.device("cuda", processes.local_rank)
-        prepared = 0.3 * PRETRAINING_SHARE
-        preparing = sub_progress(progress, 0.0, prepared)
+        prepared = PREPARED_SHARE * PRETRAINING_SHARE
+        preparing = sub_progress(progress, looking, prepared)
         setting = make_setting(config, hand, training, validation, processes, device, preparing)
         pretraining = sub_progress(progress, prepared, PRETRAINING_SHARE)
         run, facts = _start(args.output, setting, hand, args.resume, pretraining)
@@ -79,8 +83,10 @@ def train_prior(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     }
 
 
-def read_data(args: argparse.Namespace, hand: HandModel) -> tuple[list[PalmFrame], list[PalmFrame], list[str]]:
-    """Frames to train on, frames held back, and one line for each thing that was left out."""
+def read_data(
+    args: argparse.Namespace, hand: HandModel, progress: Progress = silent
+) -> tuple[list[PalmFrame], list[PalmFrame], list[str]]:
+    """Frames to train on, frames held back, and one line for each thing that was left out. Every picture is read once."""
     root = args.data
     mean = hand.hands_mean.double().numpy()
 
@@ -105,6 +111,10 @@ def read_data(args: argparse.Namespace, hand: HandModel) -> tuple[list[PalmFrame
     if strangers:
         left_out.append(f"held-out subjects without training frames: {', '.join(strangers[:3])}")
         validation = [frame for frame in validation if frame.subject in known]
+    half = len(training) / max(len(training) + len(validation), 1)
+    training, damaged = whole_frames(training, args.keep_incomplete, sub_progress(progress, 0.0, half))
+    validation, damaged_too = whole_frames(validation, args.keep_incomplete, sub_progress(progress, half, 1.0))
+    left_out += [*damaged, *damaged_too]
     for line in left_out:
         log.warning("left out: %s", line)
     return training, validation, left_out

@@ -299,6 +299,11 @@ DAMAGES = {
         "{s}/poses.npy: hand_pose has shape (3, 12), not (frames, 45); copy the subject again",
         0,
     ),
+    "a file in a folder's place": (
+        lambda s: ((s / "images").rename(s / "elsewhere"), (s / "images").write_text("x")),
+        "{s}/images is not a folder: copy the subject again",
+        0,
+    ),
     "no poses.npy": (
         lambda s: (s / "poses.npy").unlink(),
         "subject {s} has no poses.npy: copy the subject again",
