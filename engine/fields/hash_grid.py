@@ -39,7 +39,7 @@ def hash_encode(
     table and points, twice. backend "tinycudann" needs that package and CUDA tensors; it raises MissingDependencyError.
     float64 goes through the torch reference, slowly: for checks.
     Raises ValueError where shapes or dtypes are others. On the CPU the gradients are the same from run to run for the same
-    number of threads; CUDA sums the table's in any order.
+    number of threads; CUDA sums them in any order.
     """
     _check(points, table, config, level_weights)
     chosen = check_backend(backend, points.device)

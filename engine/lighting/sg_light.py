@@ -100,12 +100,14 @@ def sg_from_image(image: Tensor, count: int = LOBES) -> Tensor:
     return fit.params
 
 
+@torch.enable_grad()
 def fit_sg_light(image: Tensor, count: int = LOBES, steps: int = 300) -> SgFit:
     """Fit `count` lobes (even, ≥ 2) to an environment image [H,2H,3] of linear radiance by Adam.
 
     Half of the lobes start as an even sphere, half on the brightest texels. The loss is the error of the radiance's square
     root, which keeps dim parts in sight, plus that of the irradiance, which the brightest parts decide; the amplitudes are
-    then solved for. Raises InputError for an image of another shape.
+    then solved for; those that nothing needs are exactly 0, where training cannot move them. Raises InputError for an image of
+    another shape.
     """
     if image.dim() != 3 or image.shape[2] != 3 or image.shape[1] != 2 * image.shape[0]:
         raise InputError(f"an environment has shape [H,2H,3], not {list(image.shape)}: give an equirectangular picture")

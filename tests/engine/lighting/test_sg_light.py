@@ -84,6 +84,12 @@ def test_lobes_to_image_and_back():
     fit = fit_sg_light(sg_to_image(sg_light_lobes(params), 32), steps=120)
     assert fit.irradiance_error < 0.01
     assert fit.radiance_error < 0.2
+    assert not fit.params.requires_grad
+
+
+def test_lights_are_fitted_where_gradients_are_off():
+    with torch.no_grad():
+        assert fit_sg_light(torch.rand(8, 16, 3), 4, steps=2).params.shape == (4, 7)
 
 
 def test_black_and_misshapen_environments():
