@@ -40,8 +40,10 @@ def flexion_creases(hand: HandSurface, points: SkinPoints, noise: Noise) -> np.n
             lines = lines + 0.35 * _line(along - 2.9 * gap, 3e-4) + 0.3 * _line(along + 2.7 * gap, 3e-4)
         else:
             lines = _line(along + 0.3 * sway[near], 4e-4) + 0.35 * _line(along - 0.0016 - sway[near], 3e-4)
+        lines = lines + 0.16 * _line(along - (0.48 * length if rank == 0 and joint < 13 else 0), 2.2e-3)
         total[near] += finger[near] * lines
-    return np.clip(total, 0, 1)
+    broken = 0.85 + 0.22 * smooth_noise(noise, points.position, 0.003, 45)
+    return np.clip(total * broken, 0, 1)
 
 
 def knuckle_wrinkles(hand: HandSurface, points: SkinPoints, noise: Noise) -> np.ndarray:

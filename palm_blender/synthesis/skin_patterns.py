@@ -101,7 +101,7 @@ def _features(skin: SkinModel, points: SkinPoints, footprint: float) -> _Feature
     palm = np.clip((points.palm + edge - 0.15) / 0.7, 0, 1)
     palm = palm * palm * (3 - 2 * palm)
     # Past the wrist's crease, skin is not palmar any more, only paler than the back
-    past = (hand.joints[0] - points.position) @ joint_axis(hand, 4) + WRIST_CREASE_M + 0.03 * edge
+    past = (hand.joints[0] - points.position) @ joint_axis(hand, 4) + WRIST_CREASE_M + 0.009 * edge
     wrist = 1 / (1 + np.exp(np.clip(-past / 0.0016, -30, 30)))
     wrist_lines = np.exp(-((past / 5e-4) ** 2)) + 0.6 * np.exp(-(((past - 0.0042) / 4e-4) ** 2))
     nail = nails(skin.frames, points, footprint)
@@ -137,6 +137,9 @@ def _plateaus(skin: SkinModel, points: SkinPoints, footprint: float, plate: np.n
     result = np.full_like(points.palm, 0.5)
     back = np.flatnonzero((points.palm < 0.85) & (plate < 0.97))
     here = points.position[back]
+    # bent out of the lattice's straight rows
+    bend = [smooth_noise(skin.noise, here, 2.6e-3, field) for field in (57, 58, 59)]
+    here = here + 0.28 * FURROW_M * np.stack(bend, axis=1)
     stretched = (FURROW_M * (1 - 0.15 * age), FURROW_M, FURROW_M * (1.15 + 0.6 * age))
     coarse = cell_ridges(skin.noise, here, stretched, 50) - 0.5
     fine = cell_ridges(skin.noise, here, 0.5 * FURROW_M, 51) - 0.5
@@ -152,17 +155,19 @@ def _albedo(skin: SkinModel, at: _Features) -> np.ndarray:
     palm_share = PALM_PIGMENT * (1 + 0.2 * darkness)
     mottled = octaves(noise, position, (0.021, 0.008, 0.003, 0.0011), (0.05, 0.045, 0.04, 0.045), 0) * traits.mottling
     log_melanin = np.log(traits.melanin) + at.palm * (np.log(palm_share) + 0.1 * mottled)
-    log_melanin += mottled * (1 - 0.7 * at.palm) + at.pigment
+    log_melanin += mottled * (1 - 0.7 * at.palm) + 0.5 * at.pigment
     log_melanin += (0.22 + 0.3 * darkness) * at.knuckle + (0.14 + 0.12 * darkness) * at.wrinkle * (1 - at.palm)
-    log_melanin += at.palm * darkness * (0.95 * lines + 0.45 * at.fine_lines)
+    log_melanin += at.palm * darkness * (1.25 * lines + 0.6 * at.fine_lines)
     log_melanin += 0.35 * darkness * at.nail.fold + 0.28 * (0.6 - at.plateau) * (1 - at.palm)
+    # spots make pigment of their own, so that they show on the lightest skin too
+    melanin = np.exp(log_melanin) + 0.022 * at.pigment + 0.09 * at.mole
     blotches = octaves(noise, position, (0.016, 0.006, 0.0024), (0.10, 0.08, 0.06), 6) * traits.ruddiness
     # White and red specks of a palm's uneven blood supply
     specks = octaves(noise, position, (0.0034, 0.0015), (0.07, 0.07), 10) * at.palm
     log_blood = np.log(traits.blood) + np.log(PALM_BLOOD) * at.palm + blotches + specks
     log_blood += traits.ruddiness * (0.42 * at.knuckle + 0.5 * at.tip + 0.25 * at.nail.fold + _mounds(skin, at))
     log_blood += (0.5 * lines + 0.22 * at.fine_lines) * at.palm + 0.3 * at.wrinkle
-    color = look_up(skin.colors, np.exp(log_melanin), np.exp(log_blood), at.palm * (1 - 0.5 * lines))
+    color = look_up(skin.colors, melanin, np.exp(log_blood), at.palm * (1 - 0.5 * lines))
     # A vein takes red light from deep below while the skin above still scatters blue (Kienle et al. 1996)
     vein = (0.35 + 0.65 * traits.veins) * at.vein * (1 - 0.6 * darkness)
     color = color * np.exp(-vein[:, None] * np.array([0.17, 0.07, 0.04], np.float32))
@@ -190,7 +195,7 @@ def _mounds(skin: SkinModel, at: _Features) -> np.ndarray:
 def _nail_color(skin: SkinModel, at: _Features) -> np.ndarray:
     """[N,3] linear: pink bed through a clear plate, white half-moon at the root, ivory free edge."""
     traits, nail, position = skin.traits, at.nail, at.points.position
-    bed = skin_color(Composition(0.32 * traits.melanin + 0.002, 2.3 * traits.blood, traits.oxygenation, 0.2))
+    bed = skin_color(Composition(0.5 * traits.melanin + 0.002, 3.0 * traits.blood, traits.oxygenation, 0.2))
     plate = 0.92 * bed + 0.08 * 0.45 * NAIL_PLATE
     thumb = at.points.skinning[:, 13:].sum(1) > 0.5
     # The half-moon: large on thumbs, hidden on the little finger
