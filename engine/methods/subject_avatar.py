@@ -17,9 +17,10 @@ from ..fields.bands import all_bands
 from ..hand.cameras import pinhole_matrix
 from ..hand.model import HandModel
 from ..lighting.sg_light import sg_light_lobes, sg_to_image
+from ..outside import numbers
 from ..rendering.avatar_bake import BakeConfig, bake_avatar
 from ..rendering.canonical_field import canonical_field
-from ..training.prior_file import Prior
+from ..training.prior_file import PRIOR_FILE, Prior
 from .preview import BACKDROP, PANEL_PX, frame_vertices, label_grid, open_pose, studio_light, turn
 from .rerender import LoadedAvatar, Pose, load_avatar, pose_avatar, render_avatar
 
@@ -27,6 +28,7 @@ ENVIRONMENT_ROWS = 128
 CAMERA_PX, CAMERA_FOCAL_PX, DISTANCE_M = 1024, 1800.0, 0.6
 CURLED = 0.5
 """Of each joint's flexion limit, in the preview's bent hand."""
+NAMES_LISTED = 6
 
 
 def bake_subject(
@@ -39,6 +41,9 @@ def bake_subject(
     force: bool,
 ) -> Avatar:
     """Write FOLDER, the avatar of one subject at zero pose with the prior's light. Raises PalmError."""
+    if subject not in prior.subjects:
+        raise PriorError(f"the prior has no subject {subject!r}: choose one of {_listed(prior.subjects)}")
+    betas = subject_betas(prior, subject)
     fields = prior.fields()
     index = torch.tensor([fields.subject_index(subject)])
     with torch.no_grad():
@@ -66,7 +71,7 @@ def bake_subject(
         folder,
         canonical,
         model,
-        subject_betas(prior, subject),
+        betas,
         prior.config.box,
         capture,
         environment,
@@ -79,12 +84,19 @@ def bake_subject(
     )
 
 
+def _listed(names: tuple[str, ...]) -> str:
+    more = len(names) - NAMES_LISTED
+    return ", ".join(names[:NAMES_LISTED]) + (f" and {more} more" if more > 0 else "")
+
+
 def subject_betas(prior: Prior, subject: str) -> Tensor:
     """[10] the hand shape that a subject was trained with. Raises PriorError where the prior does not say."""
     stored = prior.provenance.get("subject_betas")
-    values = stored.get(subject) if isinstance(stored, dict) else None
-    if not isinstance(values, list) or len(values) != 10 or not np.isfinite(np.asarray(values, dtype=float)).all():
-        raise PriorError(f"the prior does not say the hand shape of subject {subject!r}: train it with this version")
+    if not isinstance(stored, dict) or subject not in stored:
+        raise PriorError(
+            f"the prior does not say the hand shape of subject {subject!r} (imported ones do not): choose one trained here"
+        )
+    values = numbers(stored[subject], f"the hand shape of subject {subject!r} in {PRIOR_FILE}", PriorError, (10,))
     return torch.tensor(values, dtype=torch.float32)
 
 

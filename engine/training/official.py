@@ -100,7 +100,12 @@ def prior_from_official(
     subjects = subjects_of(kept)
     if not subjects:
         raise PriorError(f"{what} lacks shape_code.codec: it is no PALM prior or personalised model")
-    code_width = int(kept[f"shape_code.codec.{subjects[0]}"].shape[-1])
+    first = kept[f"shape_code.codec.{subjects[0]}"]
+    if first.dim() != 2:
+        raise PriorError(
+            f"{what}: shape_code.codec.{subjects[0]} has shape {tuple(first.shape)}, not (1, numbers); get it again"
+        )
+    code_width = int(first.shape[1])
     free = code_width == OFFICIAL.code_width
     if not free and {kind: len(basis.components) for kind, basis in bases.items()} != dict.fromkeys(
         CODE_KINDS, code_width

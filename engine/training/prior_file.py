@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -31,6 +32,8 @@ SCHEMA_VERSION = 1
 PRIOR_FILE, WEIGHTS_FILE = "prior.json", "weights.safetensors"
 _FIELDS, _BASIS, _CORRECTION, _LIGHT = "fields.", "basis.", "correction.", "light"
 CODE_KINDS = ("shape", "appearance")
+LARGEST_SIZE = 4096
+"""Of what a configuration counts: widths, levels, vertices per axis of the coarsest grid."""
 CORRECTIONS: dict[str, tuple[int, ...]] = {
     "pose_correct": (60, 45),
     "shape_correct": (1, 10),
@@ -209,9 +212,29 @@ def _config(values: Any, path: Path) -> FieldsConfig:
         centre = tuple(float(value) for value in box["centre"])
         if len(centre) != 3:
             raise ValueError("a box's centre has three numbers")
-        return FieldsConfig(**{**values, **grids, "box": CanonicalBox(centre, float(box["half_size"]))})
-    except (TypeError, KeyError, ValueError) as error:
+        config = FieldsConfig(**{**values, **grids, "box": CanonicalBox(centre, float(box["half_size"]))})
+        _check_sizes(config)
+        return config
+    except (TypeError, KeyError, ValueError, OverflowError) as error:
         raise PriorError(f"prior {path}: its configuration cannot be read ({error}); copy it again") from error
+
+
+def _check_sizes(config: FieldsConfig) -> None:
+    """Raise ValueError for numbers with which no fields can be made."""
+    values = asdict(config)
+    box = values.pop("box")
+    named = {**values.pop("geometry_grid"), **values.pop("radiance_grid"), **values}
+    for name, value in named.items():
+        fraction = name in ("per_level_scale", "initial_density_width")
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if name != "name" and not (isinstance(value, float) or whole if fraction else whole and value <= LARGEST_SIZE):
+            raise ValueError(f"{name} is {str(value)[:40]!r}")
+        if name != "name" and not 0 < value < math.inf:
+            raise ValueError(f"{name} is {value}")
+    if not isinstance(config.name, str) or not all(map(math.isfinite, (*box["centre"], box["half_size"]))):
+        raise ValueError("its name or box is not as it should be")
+    if box["half_size"] <= 0:
+        raise ValueError("its box is empty")
 
 
 def _config_message(path: Path, found: FieldsConfig, wanted: FieldsConfig) -> str:
@@ -268,6 +291,9 @@ def check_prior(prior: Prior, what: str) -> None:
     everything = {**prior.weights, **prior.corrections} | ({} if prior.light is None else {"light": prior.light})
     for kind, basis in prior.bases.items():
         everything |= {f"{kind} basis": basis.components, f"{kind} basis's mean": basis.mean}
+    other = [name for name, value in everything.items() if not value.is_floating_point()]
+    if other:
+        raise PriorError(f"{what} holds {some(other)} in a form that is no decimal numbers: copy it again")
     broken = broken_tensors(everything)
     if broken:
         raise PriorError(f"{what} holds NaN or infinite numbers in {some(broken)}: copy it again, or train it again")

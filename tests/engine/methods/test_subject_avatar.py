@@ -82,7 +82,7 @@ def test_the_avatar_is_the_subjects_hand(prior_folder, tmp_path):
 
 def test_an_unknown_subject_is_named(prior_folder, tmp_path, capsys):
     assert main(["bake-subject", str(prior_folder), "--subject", "bert", "-o", str(tmp_path / "b.palmhand")]) == 2
-    assert "subject 'bert' is not one of the 1 in this prior" in capsys.readouterr().err
+    assert "the prior has no subject 'bert': choose one of anna" in capsys.readouterr().err
     assert not (tmp_path / "b.palmhand").exists()
 
 
@@ -102,3 +102,9 @@ def test_mistakes_are_explained(prior_folder, tmp_path, capsys):
 def test_a_prior_without_hand_shapes_says_so(prior):
     with pytest.raises(PriorError, match="does not say the hand shape of subject 'anna'"):
         subject_betas(replace(prior, provenance={}), "anna")
+
+
+@pytest.mark.parametrize("stored", [10 * ["x"], 10 * [[1.0]], 9 * [0.0], 10 * [float("nan")], None], ids=str)
+def test_hand_shapes_that_are_none_are_refused(prior, stored):
+    with pytest.raises(PriorError, match=r"the hand shape of subject 'anna' in prior\.json (holds|has)"):
+        subject_betas(replace(prior, provenance={"subject_betas": {"anna": stored}}), "anna")

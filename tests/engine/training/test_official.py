@@ -254,6 +254,10 @@ BAD_STATES = {
         changed("appearance_code.codec.0007"),
         "checkpoint x lacks appearance_code.codec.0007: it is incomplete, or of another program; get it again",
     ),
+    "a code that is one number": (
+        lambda state: {"shape_code.codec.0000": torch.zeros(())},
+        "checkpoint x: shape_code.codec.0000 has shape (), not (1, numbers); get it again",
+    ),
     "no codes": (
         lambda state: {"density.beta": state["density.beta"]},
         "checkpoint x lacks shape_code.codec: it is no PALM prior or personalised model",

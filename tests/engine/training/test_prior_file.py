@@ -127,6 +127,14 @@ BAD_WEIGHTS = {
         filled("basis.shape.components", torch.full((2, 32), torch.nan)),
         "prior {p} holds NaN or infinite numbers in shape basis: copy it again, or train it again",
     ),
+    "complex": (
+        filled("light", torch.zeros(64, 7, dtype=torch.complex64)),
+        "prior {p} holds light in a form that is no decimal numbers: copy it again",
+    ),
+    "whole numbers": (
+        filled("fields.pose_encoder.lin1.bias", torch.zeros(32, dtype=torch.int32)),
+        "prior {p} holds pose_encoder.lin1.bias in a form that is no decimal numbers: copy it again",
+    ),
     "half a basis": (
         without("basis.shape.mean"),
         "prior {p} has an incomplete code basis (shape.components): copy it again",
@@ -195,6 +203,27 @@ def test_bad_configurations_are_named(folder, change):
     config = dataclasses.asdict(SMALL)
     config["geometry_grid"] |= change
     edit_json(folder, config=config)
+    with pytest.raises(PriorError, match="its configuration cannot be read"):
+        read_prior(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"code_width": "32"},
+        {"code_width": [32]},
+        {"code_width": -1},
+        {"code_width": 10**9},
+        {"hidden_width": True},
+        {"initial_density_width": float("nan")},
+        {"name": 3},
+        {"box": {"centre": [0, 0, float("nan")], "half_size": 0.1}},
+        {"box": {"centre": [0, 0, 0], "half_size": 0}},
+    ],
+    ids=str,
+)
+def test_sizes_that_no_fields_can_have_are_refused(folder, change):
+    edit_json(folder, config=dataclasses.asdict(SMALL) | change)
     with pytest.raises(PriorError, match="its configuration cannot be read"):
         read_prior(folder)
 
