@@ -59,3 +59,17 @@ def subdivide_model(model: HandModel, levels: int = 1) -> HandModel:
             cap_faces=model.cap_faces.repeat_interleave(4, 0),
         )
     return model
+
+
+def smooth_template(model: HandModel) -> HandModel:
+    """The hand whose every template vertex is the mean of itself and its neighbours; joints move with the template.
+
+    Once, after subdivision: the published PALM priors were trained on such a MANO (its code asks for three passes and does one).
+    """
+    vertices = model.v_template
+    edges = split_faces(model.faces, len(vertices)).edges
+    total, count = vertices.clone(), torch.ones_like(vertices[:, :1])
+    for near, far in ((0, 1), (1, 0)):
+        total = total.index_add(0, edges[:, near], vertices[edges[:, far]])
+        count = count.index_add(0, edges[:, near], torch.ones_like(vertices[edges[:, far], :1]))
+    return dataclasses.replace(model, v_template=total / count)

@@ -38,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--vgg16", type=Path, help="torchvision's VGG-16 weights for the perceptual term (default: a pyramid)"
     )
     parser.add_argument("--device", default="cpu", metavar="cpu|cuda", help="where to compute (default cpu)")
+    parser.add_argument(
+        "--grid-backend", choices=("warp", "tinycudann"), default="warp", help="tinycudann: where installed, with CUDA"
+    )
     parser.add_argument("--seed", type=int, default=42)
 
 

@@ -78,6 +78,10 @@ class TrainConfig:
     images_per_step: int = 128
     subdivision: int = 2
     """Of the hand model: two rounds for MANO's 778 vertices, one for the open hand's."""
+    smooth_template: bool = True
+    """Once after subdivision, as the published priors were trained."""
+    grid_backend: str = "warp"
+    """What works out the hash grids' features: "warp" or, on CUDA, "tinycudann"."""
     light_lobes: int = 64
     anchor_points: int = 1_024
     """A step, where the anchor has a weight."""
@@ -109,6 +113,7 @@ def training_config(name: str) -> TrainConfig:
             rates=LearningRates(networks=5e-3, density=3e-5, slow=1e-3),
             images_per_step=4,
             subdivision=1,
+            smooth_template=False,
             light_lobes=32,
             checkpoint_every=200,
             preview_every=400,

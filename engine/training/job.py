@@ -193,7 +193,9 @@ def _config(args: argparse.Namespace) -> TrainConfig:
         config = dataclasses.replace(config, pretrain=dataclasses.replace(config.pretrain, steps=args.pretrain_steps))
     if args.images is not None:
         config = dataclasses.replace(config, images_per_step=args.images)
-    return dataclasses.replace(config, seed=args.seed, vgg16_weights=args.vgg16)
+    if args.grid_backend == "tinycudann" and args.device != "cuda":
+        raise InputError("--grid-backend tinycudann works on CUDA only: add --device cuda, or leave it out")
+    return dataclasses.replace(config, seed=args.seed, vgg16_weights=args.vgg16, grid_backend=args.grid_backend)
 
 
 def _device(name: str) -> torch.device:

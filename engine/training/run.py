@@ -17,7 +17,7 @@ from ..errors import Cancelled, PalmError
 from ..fields.bands import Bands, bands_at
 from ..fields.model import PalmFields
 from ..hand.model import HandModel
-from ..hand.subdivide import subdivide_model
+from ..hand.subdivide import smooth_template, subdivide_model
 from ..lighting.sg_light import fibonacci_sg_light
 from ..progress import Progress, silent
 from ..rendering.implicit_hand import ImplicitHand
@@ -85,7 +85,8 @@ def make_setting(
     progress: Progress = silent,
 ) -> Setting:
     """hand: not subdivided."""
-    model = subdivide_model(hand, config.subdivision).to(device)
+    model = subdivide_model(hand, config.subdivision)
+    model = (smooth_template(model) if config.smooth_template else model).to(device)
     margin = config.pixels.box_margin_px
     subjects = tuple(sorted({frame.subject for frame in training}))
     pool = pretraining_pool(training, subjects, model, config.pretrain, config.seed, progress)
@@ -107,6 +108,7 @@ def new_run(setting: Setting) -> Run:
     config = setting.config
     torch.manual_seed(config.seed)  # modules initialise themselves from torch's own generator
     fields = PalmFields(config.fields, setting.subjects).to(setting.device)
+    fields.use_grid_backend(config.grid_backend)
     light = fibonacci_sg_light(config.light_lobes, torch.Generator().manual_seed(config.seed)).to(setting.device)
     light.requires_grad_(True)
     return Run(fields, light, make_optimiser(fields, light, config.rates), 0)

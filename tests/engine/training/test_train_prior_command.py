@@ -154,6 +154,7 @@ def test_without_a_val_folder_poses_of_train_are_held_back(toy_folder, tmp_path)
         (("--resume",), "does not exist, so there is nothing to resume"),
         (("--resume", "--force"), "give one of them"),
         (("--device", "tpu"), "neither cpu nor cuda"),
+        (("--grid-backend", "tinycudann"), "--grid-backend tinycudann works on CUDA only"),
         (("--data", "nowhere"), "nowhere is not a folder"),
         (("--vgg16", "nowhere.pth"), "--vgg16 nowhere.pth cannot be read"),
         (("--hand-model", "nowhere.npz"), "nowhere.npz"),
