@@ -57,9 +57,8 @@ def sample_person(seed: int, number: int) -> Person:
         raise ValueError(f"seed {seed} and number {number} of a person must not be negative")
     shift = np.random.default_rng([seed, 0xA6E]).uniform(size=4)
     sex, age, height, tone = (shift + (number + 1) * GOLDEN ** -np.arange(1.0, 5.0)) % 1.0
-    female = bool(sex < 0.5)
+    female, tall = _sex_and_height(float(sex), float(height))
     years = _within(AGE_SHARES, age)
-    tall = _height(female, float(height))
     own = np.random.default_rng([seed, number])
     name = list(TONE_SHARES)[int(np.searchsorted(np.cumsum(list(TONE_SHARES.values()))[:-1], tone, side="right"))]
     betas = sample_betas(female, years, tall, own)
@@ -76,18 +75,19 @@ def _within(shares: dict[tuple[float, float], float], quantile: float) -> float:
     return float(low + (high - low) * min((quantile - edges[k]) / (edges[k + 1] - edges[k]), 1 - 1e-9))
 
 
-def _height(female: bool, quantile: float) -> float:
-    """Height in metres at a quantile of one sex: bins by their shares, a normal distribution within each."""
-    shares = np.array(HEIGHT_SHARES_OF_WOMEN)
-    if not female:
-        shares = 2 * np.array(list(HEIGHT_SHARES.values())) - shares
+def _sex_and_height(sex: float, height: float) -> tuple[bool, float]:
+    """Whether a woman, and metres, at two quantiles in [0,1): the height's bin by its share among all people, the sex by
+    its share in that bin, the height within the bin by the normal distribution of that sex."""
+    shares = np.array(list(HEIGHT_SHARES.values()))
     edges = np.concatenate([[0.0], np.cumsum(shares)])
-    k = min(int(np.searchsorted(edges, quantile, side="right")) - 1, int(np.flatnonzero(shares)[-1]))
+    k = min(int(np.searchsorted(edges, height, side="right")) - 1, len(shares) - 1)
+    female = bool(sex < 0.5 * HEIGHT_SHARES_OF_WOMEN[k] / shares[k])
     low, high = list(HEIGHT_SHARES)[k]
     normal = NormalDist(*STATURE_CM["women" if female else "men"])
     below, above = normal.cdf(low), normal.cdf(high)
-    share = (quantile - edges[k]) / shares[k]
-    return float(np.clip(normal.inv_cdf(below + share * (above - below)), low, high)) / 100
+    share = (height - edges[k]) / shares[k]
+    centimetres = normal.inv_cdf(below + share * (above - below))
+    return female, float(np.clip(centimetres, low, np.nextafter(high, low))) / 100
 
 
 def sample_betas(female: bool, age: float, height: float, generator: np.random.Generator) -> np.ndarray:

@@ -92,7 +92,7 @@ def friction_ridges(hand: HandSurface, points: SkinPoints, noise: Noise) -> np.n
     position = points.position
     warp = 0.0016 * smooth_noise(noise, position, 0.011, 46) + 0.0009 * smooth_noise(noise, position, 0.005, 47)
     across_palm = 0.75 * position[:, 2] + 0.65 * position[:, 0] + 2.2 * warp
-    field, weight = across_palm, np.zeros_like(across_palm)
+    field = across_palm
     for joint, tip in ((3, 1), (6, 2), (9, 4), (12, 3), (15, 0)):
         finger = finger_membership(points, joint)
         axis = joint_axis(hand, joint)
@@ -105,5 +105,4 @@ def friction_ridges(hand: HandSurface, points: SkinPoints, noise: Noise) -> np.n
         flow = along + 0.9 * warp
         pad = np.clip((along + 0.009) / 0.004, 0, 1)
         field = np.where(finger > 0.5, np.where(pad > 0.5, whorl, flow), field)
-        weight = np.maximum(weight, finger)
     return np.sin(2 * np.pi * field / RIDGE_M)

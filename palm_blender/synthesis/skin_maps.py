@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .skin_patterns import SkinModel, evaluate, skin_model
+from .skin_patterns import evaluate, skin_model
 from .skin_regions import HandSurface, SkinPoints
 from .skin_traits import SkinTraits
 from .texels import pad, slopes, texel_strips
@@ -112,6 +112,3 @@ def _metric(hand: HandSurface) -> np.ndarray:
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
-
-
-__all__ = ("SkinMaps", "SkinModel", "skin_maps")

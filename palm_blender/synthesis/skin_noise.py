@@ -47,8 +47,8 @@ def smooth_noise(noise: Noise, points: np.ndarray, wavelength: float | tuple[flo
 
     left = along_z(0, 0) + fade[:, 1] * (along_z(0, 1) - along_z(0, 0))
     right = along_z(1, 0) + fade[:, 1] * (along_z(1, 1) - along_z(1, 0))
-    # Even lattice values have variance 1/3; the blend keeps about 0.27 of it on average over a cell.
-    return (left + fade[:, 0] * (right - left)) * np.float32((3 / 0.27) ** 0.5)
+    # Even lattice values have variance 1/3; the blend keeps about 0.48 of it on average over a cell.
+    return (left + fade[:, 0] * (right - left)) * np.float32((3 / 0.48) ** 0.5)
 
 
 def octaves(

@@ -39,6 +39,9 @@ INTERNAL_REFLECTION = 0.53
 """Share of diffuse light that the surface of skin (index 1.4) turns back (Egan and Hilgeman's fit, as Jensen et al. 2001)."""
 HORNY_SCATTER, PALM_SCATTER = 0.035, 0.13
 """Share of diffuse light that the horny layer sends back before it meets melanin or blood: of thin skin, of a palm."""
+CAROTENE_DEPTH = 0.25
+"""Optical depth at its peak of the carotenoids in a palm's horny layer, which hold more than any other skin (Alaluf et al.
+2002) and make thick horny skin yellowish."""
 MELANIN_EVENNESS = 1.5
 """Shape of the gamma distribution of melanin over a patch: melanosomes gather in cells and caps, so that light also passes
 between them (the sieve effect), and dark skin stays paler and less saturated than an even film would be."""
@@ -92,7 +95,8 @@ def reflectance(skin: Composition) -> np.ndarray:
     through_twice = np.exp(-twice * other) * (1 + twice * melanosomes / MELANIN_EVENNESS) ** -MELANIN_EVENNESS
     below = through_twice * _deep_reflectance(dermis, scattering)
     horny = HORNY_SCATTER + (PALM_SCATTER - HORNY_SCATTER) * corneum
-    below = horny + (1 - horny) ** 2 * below / (1 - horny * below)
+    carotene = np.exp(-CAROTENE_DEPTH * corneum * np.exp(-(((wave - 460.0) / 40.0) ** 2)))
+    below = carotene * (horny + (1 - horny) ** 2 * below / (1 - horny * below))
     return (1 - INTERNAL_REFLECTION) * below / (1 - INTERNAL_REFLECTION * below)
 
 
