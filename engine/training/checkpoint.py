@@ -194,10 +194,15 @@ def _join_optimiser(settings: Any, tensors: Mapping[str, Tensor], path: Path) ->
     """The inverse of `_split_optimiser`; an empty state where there was no optimiser."""
     if not isinstance(settings, dict) or not isinstance(settings.get("groups"), list):
         raise CheckpointError(f"checkpoint {path}: {STATE_FILE} has no optimiser settings; delete it")
-    state: dict[int, dict[str, Any]] = {int(key): dict(value) for key, value in settings.get("numbers", {}).items()}
-    for name, value in tensors.items():
-        parameter, _, key = name.partition(".")
-        state.setdefault(int(parameter), {})[key] = value
-    # JSON knows no tuples, which Adam's betas are
-    groups = [{k: tuple(v) if k == "betas" else v for k, v in group.items()} for group in settings["groups"]]
+    try:
+        state: dict[int, dict[str, Any]] = {int(key): dict(value) for key, value in settings.get("numbers", {}).items()}
+        for name, value in tensors.items():
+            parameter, _, key = name.partition(".")
+            state.setdefault(int(parameter), {})[key] = value
+        # JSON knows no tuples, which Adam's betas are
+        groups = [{k: tuple(v) if k == "betas" else v for k, v in group.items()} for group in settings["groups"]]
+    except (ValueError, TypeError, AttributeError) as error:
+        raise CheckpointError(
+            f"checkpoint {path}: the optimiser's state cannot be read ({error}); delete it"
+        ) from error
     return {"state": state, "param_groups": groups} if groups else {}

@@ -158,6 +158,11 @@ def restore(run: Run, state: TrainingState) -> None:
         raise CheckpointError(
             f"the checkpoint does not fit this configuration ({error}): give the one it was made with"
         ) from error
+    for parameter, values in run.optimiser.state.items():
+        if any(isinstance(v, torch.Tensor) and v.dim() and v.shape != parameter.shape for v in values.values()):
+            raise CheckpointError(
+                "the checkpoint's moments are of another size: delete it to go on from the one before"
+            )
     with torch.no_grad():
         run.light.copy_(light)
     run.step = state.step

@@ -123,6 +123,15 @@ def test_missing_tensors_and_nan_are_named(tmp_path):
     )
 
 
+@pytest.mark.parametrize("changes", [{"numbers": {"x": {}}}, {"numbers": 3}, {"groups": [1]}, {"groups": 1}], ids=str)
+def test_an_optimisers_state_that_is_none_is_refused(tmp_path, changes):
+    path = save_checkpoint(tmp_path, state())
+    values = json.loads((path / "state.json").read_text())
+    (path / "state.json").write_text(json.dumps(values | {"optimiser": values["optimiser"] | changes}))
+    with pytest.raises(CheckpointError, match=r"optimiser.*delete it"):
+        load_latest(tmp_path)
+
+
 def test_a_failed_write_leaves_what_was_there(tmp_path, monkeypatch):
     save_checkpoint(tmp_path, state(1))
 

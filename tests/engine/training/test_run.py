@@ -8,7 +8,7 @@ import json
 import pytest
 import torch
 
-from engine.errors import Cancelled
+from engine.errors import Cancelled, CheckpointError
 from engine.progress import silent
 from engine.training import run as module
 from engine.training.energy import term_names
@@ -81,6 +81,15 @@ def test_resuming_gives_what_an_uninterrupted_run_gives(setting, pretrained):
     for (name, a), b in zip(whole.fields.named_parameters(), second.fields.parameters(), strict=True):
         assert torch.equal(a, b), name
     assert torch.equal(whole.light, second.light)
+
+
+def test_moments_of_another_size_are_refused(setting, pretrained):
+    run = start(setting, pretrained[0])
+    train_step(setting, run)
+    state = to_state(run, {})
+    state.optimiser["state"][max(state.optimiser["state"])]["exp_avg"] = torch.zeros(3)
+    with pytest.raises(CheckpointError, match="moments are of another size"):
+        restore(new_run(setting), state)
 
 
 def test_a_cancel_saves_first_and_says_how_to_go_on(setting, pretrained, tmp_path):
