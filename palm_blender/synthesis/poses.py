@@ -143,28 +143,36 @@ def gesture_sequence(
     return np.concatenate(frames)
 
 
+def freed_pose(
+    shape: HandShape, test: ContactTest, hand_pose: np.ndarray, limit_m: float = SOFT_CONTACT_M, step: float = 0.05
+) -> np.ndarray:
+    """The same pose [45] where this hand sinks into itself by at most `limit_m`, else one near it that does so.
+
+    The fingers that sink in deepest open towards an easy hand by a share `step` at a time, until they are apart; the others
+    keep their angles. Gestures are settled on the mean hand: this fits them to other people's.
+    """
+    angles = joint_angles(shape, hand_pose)
+    easy = joint_angles(shape, load_gesture("relaxed"))
+    rounds = int(np.ceil(3 / step))
+    for attempt in range(rounds):
+        contact = test.measure(pose_hand(shape, hand_pose_of(shape, angles)))
+        if contact.deepest <= limit_m:
+            return hand_pose_of(shape, angles) if attempt else hand_pose
+        worst = int(contact.depth.argmax())
+        parts = {int(test.parts[worst]), int(test.parts[contact.partner[worst]])} - {0}
+        fingers = {(part - 1) // 3 for part in parts} if attempt < rounds // 2 else range(5)
+        for finger in fingers:
+            own = slice(3 * finger, 3 * finger + 3)
+            angles[own] += step * (easy[own] - angles[own])
+    return hand_pose_of(shape, easy)
+
+
 def random_pose(
     shape: HandShape, test: ContactTest, generator: np.random.Generator, limit_m: float = SOFT_CONTACT_M
 ) -> np.ndarray:
-    """[45] within the limits, sinking into itself by at most `limit_m`.
-
-    A draw as of `engine.hand.random_poses`; fingers that sink into each other then open towards an easy hand, step by
-    step, until they are apart, so that the others keep what they drew.
-    """
+    """[45] within the limits, sinking into itself by at most `limit_m`: a draw as of `engine.hand.random_poses`, freed."""
     low, high = np.moveaxis(shape.joint_limits, -1, 0)
-    easy = np.clip(joint_angles(shape, load_gesture("relaxed")), low, high)
-    angles = _draw(low, high, generator)
-    for attempt in range(40):
-        contact = test.measure(pose_hand(shape, hand_pose_of(shape, angles)))
-        if contact.deepest <= limit_m:
-            return hand_pose_of(shape, angles)
-        worst = int(contact.depth.argmax())
-        parts = {int(test.parts[worst]), int(test.parts[contact.partner[worst]])} - {0}
-        fingers = {(part - 1) // 3 for part in parts} if attempt < 24 else set(range(5))
-        for finger in fingers:
-            own = slice(3 * finger, 3 * finger + 3)
-            angles[own] += 0.2 * (easy[own] - angles[own])
-    return hand_pose_of(shape, easy)
+    return freed_pose(shape, test, hand_pose_of(shape, _draw(low, high, generator)), limit_m, step=0.2)
 
 
 def _draw(low: np.ndarray, high: np.ndarray, generator: np.random.Generator, own_share: float = 0.25) -> np.ndarray:

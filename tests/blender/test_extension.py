@@ -151,7 +151,8 @@ sys.meta_path.insert(0, worker.Blocker())
 import build, importlib
 build.load_package()
 for name in ("engine.avatar.folder", "engine.hand.joints", "engine.hand.cameras", "engine.hand.pose_files",
-             "engine.hand.safe_pickle", "engine.files", "engine.errors", "palm_blender.bone_math"):
+             "engine.hand.safe_pickle", "engine.files", "engine.errors", "palm_blender.bone_math",
+             "palm_blender.synthesis.poses", "palm_blender.synthesis.motions"):
     importlib.import_module("palm_hands." + name)
 outside = {{name.partition(".")[0] for name in sys.modules}} & {{*worker.BLOCKED, "engine"}}
 assert not outside, outside

@@ -35,10 +35,10 @@ ACROSS: Thumb = ((44, 26, 50), 40, 45)
 """Over the palm, the fingers open."""
 OPPOSED: Thumb = ((30, 38, 50), 10, 12)
 
-INDEX_DOWN: Finger = (76, 98, 58, -3)
-MIDDLE_DOWN: Finger = (78, 100, 60, 0)
-RING_DOWN: Finger = (80, 100, 60, 2)
-PINKY_DOWN: Finger = (80, 96, 58, 5)
+INDEX_DOWN: Finger = (80, 101, 64, -3)
+MIDDLE_DOWN: Finger = (82, 102, 66, 0)
+RING_DOWN: Finger = (82, 102, 66, 2)
+PINKY_DOWN: Finger = (82, 98, 62, 5)
 DOWN = {"index": INDEX_DOWN, "middle": MIDDLE_DOWN, "ring": RING_DOWN, "pinky": PINKY_DOWN}
 SPREAD = {"index": (-4, 0, 0, 12), "middle": (-4, 0, 0, 2), "ring": (-4, 0, 0, -8), "pinky": (-4, 0, 0, -17)}
 AT_EASE = {"index": (16, 22, 12, 0), "middle": (20, 26, 14, 1), "ring": (22, 28, 15, 3), "pinky": (24, 28, 16, 6)}

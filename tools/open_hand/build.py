@@ -12,14 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from tools.open_hand import charts, correctives, limits, nails, population, skeleton, topology
-from tools.open_hand.poses import write_poses
 from tools.open_hand.source import RawHands, sample_adults
 from tools.open_hand.weights import skinning_weights, without_bleed
 
 log = logging.getLogger("open_hand")
 
 DEFAULT_OUTPUT = Path(__file__).parents[2] / "assets" / "hand" / "open_hand_right.npz"
-DEFAULT_POSES = Path(__file__).parents[2] / "assets" / "poses"
 VERSION = "1.0"
 LICENCE = "CC0-1.0"
 SOURCE = (
@@ -126,8 +124,8 @@ def main() -> None:
     temporary = options.output.with_suffix(".partial.npz")
     np.savez_compressed(temporary, **fields)
     temporary.replace(options.output)
-    write_poses(DEFAULT_POSES, fields["joint_axes"])
     log.info("wrote %s (%.1f MB)", options.output, options.output.stat().st_size / 1e6)
+    log.info("the gestures were settled on the hand before this one: run python -m tools.gestures.build and .motions")
 
 
 if __name__ == "__main__":

@@ -15,8 +15,9 @@ from engine.hand.pose_files import load_pose_file
 REPOSITORY = OPEN_HAND.parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
+from tools.gestures.table import GESTURES  # noqa: E402
 from tools.open_hand import correctives, elastic  # noqa: E402
-from tools.open_hand.poses import NAMED_POSES_DEG, hand_pose  # noqa: E402
+from tools.open_hand.poses import hand_pose  # noqa: E402
 
 PHALANGES_MM = {
     # proximal, middle, distal with the tip's soft tissue (thumb: metacarpal, proximal, distal), mean and deviation:
@@ -199,7 +200,7 @@ def test_limits_and_axes(fields):
     assert (axes[:12, 0, 2] > 0.85).all(), "fingers flex about +Z"
 
 
-@pytest.mark.parametrize("name", NAMED_POSES_DEG)
+@pytest.mark.parametrize("name", GESTURES)
 def test_named_poses_are_within_the_limits(fields, name):
     poses = load_pose_file(REPOSITORY / "assets" / "poses" / f"{name}.json")
     assert poses.side == "right" and len(poses) == 1
