@@ -8,6 +8,7 @@ successive numbers keeps the shares: the four quantities follow a shifted additi
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any, NamedTuple
@@ -111,7 +112,12 @@ def sample_betas(female: bool, age: float, height: float, generator: np.random.G
 
 def shape_by_person() -> dict[str, Any]:
     """The fitted model. Raises HandModelError when the file is missing or damaged."""
+    return _read_model(SHAPE_BY_PERSON)
+
+
+@lru_cache(maxsize=1)
+def _read_model(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(SHAPE_BY_PERSON.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise HandModelError(f"{SHAPE_BY_PERSON} cannot be read ({error}): install PALM Hands again") from error
+        raise HandModelError(f"{path} cannot be read ({error}): install PALM Hands again") from error

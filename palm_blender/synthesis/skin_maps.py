@@ -9,7 +9,7 @@ import numpy as np
 from .skin_patterns import evaluate, skin_model
 from .skin_regions import HandSurface, SkinPoints
 from .skin_traits import SkinTraits
-from .texels import pad, slopes, texel_strips
+from .texels import face_map, pad, slopes, texel_strips
 
 PADDING = 1 / 128
 """Width of the rim carried beyond the charts, as a share of the map."""
@@ -31,7 +31,7 @@ class SkinMaps(NamedTuple):
 def skin_maps(hand: HandSurface, traits: SkinTraits, size: int) -> SkinMaps:
     """The maps of one person. size: side in texels. Deterministic. Raises ValueError for a size below 16.
 
-    Work goes in strips of about a million texels: at 4096 the maps themselves (500 MB) are most of what it takes.
+    Work goes in strips of half a million texels: at 4096 the maps themselves (500 MB) are most of what it takes.
     """
     if size < 16:
         raise ValueError(f"skin maps of {size} texels are too small: ask for 16 or more")
@@ -39,18 +39,16 @@ def skin_maps(hand: HandSurface, traits: SkinTraits, size: int) -> SkinMaps:
     footprint = _texel_metres(hand, size)
     albedo = np.zeros((size * size, 3), np.float32)
     roughness, height = np.zeros(size * size, np.float32), np.zeros(size * size, np.float32)
-    inside = np.zeros(size * size, bool)
+    owner = face_map(hand.uv, hand.uv_faces, size)
+    inside = owner >= 0
     known = np.concatenate([hand.vertices, hand.normals, hand.palm[:, None], hand.skinning], axis=1)
-    for texels in texel_strips(hand.uv, hand.uv_faces, size, 1 << 19):
-        if not len(texels.index):
-            continue
+    for texels in texel_strips(hand.uv, hand.uv_faces, owner):
         values = texels.gather(known, hand.faces)
         sample = evaluate(skin, SkinPoints(values[:, :3], values[:, 3:6], values[:, 6], values[:, 7:]), footprint)
         albedo[texels.index], roughness[texels.index] = sample.albedo, sample.roughness
-        height[texels.index], inside[texels.index] = sample.height, True
-    inside = inside.reshape(size, size)
+        height[texels.index] = sample.height
     height = height.reshape(size, size)
-    normal = _normals(hand, height, inside, size)
+    normal = _normals(hand, height, owner)
     rim = max(2, round(PADDING * size))
     return SkinMaps(
         pad(albedo.reshape(size, size, 3), inside, rim),
@@ -69,18 +67,17 @@ def _texel_metres(hand: HandSurface, size: int) -> float:
     return float(np.sqrt(np.median(skin / np.maximum(chart, 1e-12))) / size)
 
 
-def _normals(hand: HandSurface, height: np.ndarray, inside: np.ndarray, size: int) -> np.ndarray:
+def _normals(hand: HandSurface, height: np.ndarray, owner: np.ndarray) -> np.ndarray:
     """Tangent-space normals [S,S,3] of a height map: its gradient along the surface in the frame of tangents.
 
     With a = dP/du and b = dP/dv, the gradient is the g in their plane with g·a = dh/du and g·b = dh/dv.
     """
-    right, up = slopes(height, inside)
+    size = len(owner)
+    right, up = slopes(height, owner >= 0)
     result = np.zeros((size * size, 3), np.float32)
     result[:, 2] = 1
     frame = _metric(hand)
-    for texels in texel_strips(hand.uv, hand.uv_faces, size, 1 << 19):
-        if not len(texels.index):
-            continue
+    for texels in texel_strips(hand.uv, hand.uv_faces, owner):
         # per unit of u: length of a; b's part along a; b's part across a
         along, lean, across = texels.gather(frame, hand.uv_faces).T
         du, dv = right.reshape(-1)[texels.index] * size, up.reshape(-1)[texels.index] * size

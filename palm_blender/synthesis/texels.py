@@ -25,45 +25,52 @@ class Texels(NamedTuple):
         return sum(self.barycentric[:, k, None] * values[rows[:, k]] for k in range(3))
 
 
-def texel_strips(uv: np.ndarray, uv_faces: np.ndarray, size: int, texels_at_once: int = 1 << 20) -> Iterator[Texels]:
-    """The texels of a size × size map whose centres lie on the mesh, in strips of whole rows from the top.
+def face_map(uv: np.ndarray, uv_faces: np.ndarray, size: int) -> np.ndarray:
+    """The face [size,size] int32 under each texel's centre, -1 where there is none; first row at the top.
 
     uv [T,2] in [0,1], V upward; uv_faces [F,3]. Where charts overlap, the face with the greater index wins.
     """
-    corners = np.stack([uv[:, 0] * size, (1 - uv[:, 1]) * size], axis=1)[uv_faces]
-    top = np.ceil(corners[..., 1].min(1) - 0.5).astype(int)
-    bottom = np.floor(corners[..., 1].max(1) - 0.5).astype(int)
+    owner = np.full((size, size), -1, np.int32)
+    corners, inverse = _affine(uv, uv_faces, size)
+    lows = np.maximum(np.ceil(corners.min(1) - 0.5).astype(int), 0)
+    highs = np.minimum(np.floor(corners.max(1) - 0.5).astype(int) + 1, size)
+    centres = np.arange(size) + 0.5
+    for face in np.flatnonzero((highs > lows).all(1) & np.isfinite(inverse).all((1, 2))):
+        (left, top), (right, bottom) = lows[face], highs[face]
+        x = centres[left:right] - corners[face, 0, 0]
+        y = centres[top:bottom, None] - corners[face, 0, 1]
+        (a, b), (c, d) = inverse[face]
+        second, third = a * x + b * y, c * x + d * y
+        inside = (second >= -1e-9) & (third >= -1e-9) & (second + third <= 1 + 1e-9)
+        owner[top:bottom, left:right][inside] = face
+    return owner
+
+
+def texel_strips(
+    uv: np.ndarray, uv_faces: np.ndarray, owner: np.ndarray, texels_at_once: int = 1 << 19
+) -> Iterator[Texels]:
+    """The texels of a map that lie on the mesh, in strips of whole rows from the top. owner: from `face_map`."""
+    size = len(owner)
+    corners, inverse = _affine(uv, uv_faces, size)
     height = max(1, texels_at_once // size)
     for start in range(0, size, height):
-        stop = min(start + height, size)
-        touching = np.flatnonzero((bottom >= start) & (top < stop))
-        yield _strip(corners, touching, size, start, stop)
+        index = np.flatnonzero(owner[start : start + height].reshape(-1) >= 0) + start * size
+        if not len(index):
+            continue
+        faces = owner.reshape(-1)[index]
+        offset = np.stack([index % size + 0.5, index // size + 0.5], axis=1) - corners[faces, 0]
+        second, third = np.einsum("nij,nj->in", inverse[faces], offset)
+        yield Texels(index, faces, np.stack([1 - second - third, second, third], axis=1).astype(np.float32))
 
 
-def _strip(corners: np.ndarray, faces: np.ndarray, size: int, start: int, stop: int) -> Texels:
-    owner = np.full((stop - start, size), -1, np.int32)
-    weights = np.zeros((stop - start, size, 3), np.float32)
-    for face in faces:
-        triangle = corners[face]
-        low = np.maximum(np.ceil(triangle.min(0) - 0.5).astype(int), (0, start))
-        high = np.minimum(np.floor(triangle.max(0) - 0.5).astype(int) + 1, (size, stop))
-        if (high <= low).any():
-            continue
-        edge1, edge2 = triangle[1] - triangle[0], triangle[2] - triangle[0]
-        area = edge1[0] * edge2[1] - edge1[1] * edge2[0]
-        if area == 0:
-            continue
-        x = np.arange(low[0], high[0]) + 0.5 - triangle[0, 0]
-        y = (np.arange(low[1], high[1]) + 0.5 - triangle[0, 1])[:, None]
-        second = (x * edge2[1] - y * edge2[0]) / area
-        third = (y * edge1[0] - x * edge1[1]) / area
-        first = 1 - second - third
-        inside = (first >= -1e-9) & (second >= -1e-9) & (third >= -1e-9)
-        window = (slice(low[1] - start, high[1] - start), slice(low[0], high[0]))
-        owner[window][inside] = face
-        weights[window][inside] = np.stack([first, second, third], axis=-1)[inside]
-    found = np.flatnonzero(owner.reshape(-1) >= 0)
-    return Texels(found + start * size, owner.reshape(-1)[found], weights.reshape(-1, 3)[found])
+def _affine(uv: np.ndarray, uv_faces: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Corners [F,3,2] in texels from the upper left, and [F,2,2] from offsets to the weights of corners 1 and 2."""
+    corners = np.stack([uv[:, 0] * size, (1 - uv[:, 1]) * size], axis=1)[uv_faces]
+    edge1, edge2 = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    area = edge1[:, 0] * edge2[:, 1] - edge1[:, 1] * edge2[:, 0]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rows = np.stack([edge2[:, 1], -edge2[:, 0], -edge1[:, 1], edge1[:, 0]], axis=1) / area[:, None]
+    return corners, rows.reshape(-1, 2, 2)
 
 
 def pad(image: np.ndarray, inside: np.ndarray, width: int) -> np.ndarray:

@@ -19,6 +19,10 @@ model_file = module("engine.hand.model_file")
 SIZE = 192
 
 
+def strips(hand, size, *at_once):
+    return list(texels.texel_strips(hand.uv, hand.uv_faces, texels.face_map(hand.uv, hand.uv_faces, size), *at_once))
+
+
 @pytest.fixture(scope="module")
 def hand():
     return regions.hand_surface(model_file.read_model_file(ROOT / "assets" / "hand" / "open_hand_right.npz"))
@@ -38,9 +42,9 @@ def medium(hand):
 @pytest.fixture(scope="module")
 def per_texel(hand):
     """Flat index of the texels on the hand, their palmar share, nail share and position."""
-    strips = list(texels.texel_strips(hand.uv, hand.uv_faces, SIZE))
+    parts = strips(hand, SIZE)
     known = np.concatenate([hand.palm[:, None], hand.nail[:, None], hand.vertices], axis=1)
-    return np.concatenate([s.index for s in strips]), np.concatenate([s.gather(known, hand.faces) for s in strips])
+    return np.concatenate([s.index for s in parts]), np.concatenate([s.gather(known, hand.faces) for s in parts])
 
 
 def test_maps_are_whole_and_in_range(dark):
@@ -100,15 +104,15 @@ def test_same_seed_same_maps_and_other_seed_other_ones(hand):
 def test_sizes_agree(hand, medium):
     small = maps.skin_maps(hand, traits.sample_traits("medium", 40, True, 3), 96)
     inside = np.zeros(96 * 96, bool)
-    for strip in texels.texel_strips(hand.uv, hand.uv_faces, 96):
+    for strip in strips(hand, 96):
         inside[strip.index] = True
     shrunk = medium.albedo.reshape(96, 4, 96, 4, 3).mean((1, 3)).reshape(-1, 3)[inside]
     assert np.median(np.abs(np.log(shrunk / small.albedo.reshape(-1, 3)[inside]))) < 0.03
 
 
 def test_strips_do_not_change_the_texels(hand):
-    whole = next(iter(texels.texel_strips(hand.uv, hand.uv_faces, 128)))
-    parts = list(texels.texel_strips(hand.uv, hand.uv_faces, 128, 128 * 10))
+    whole = strips(hand, 128)[0]
+    parts = strips(hand, 128, 128 * 10)
     assert len(parts) == 13
     np.testing.assert_array_equal(np.concatenate([p.index for p in parts]), whole.index)
     np.testing.assert_array_equal(np.concatenate([p.faces for p in parts]), whole.faces)
@@ -122,10 +126,12 @@ def test_normals_lean_away_from_a_hill(hand):
     inside, height = np.zeros(SIZE * SIZE, bool), np.zeros(SIZE * SIZE, np.float32)
     slope = np.array([0.1, 0.0, 0.0])
     faces = np.zeros(SIZE * SIZE, int)
-    for strip in texels.texel_strips(hand.uv, hand.uv_faces, SIZE):
+    for strip in strips(hand, SIZE):
         inside[strip.index], faces[strip.index] = True, strip.faces
         height[strip.index] = strip.gather(hand.vertices @ slope[:, None], hand.faces)[:, 0]
-    normal = maps._normals(hand, height.reshape(SIZE, SIZE), inside.reshape(SIZE, SIZE), SIZE).reshape(-1, 3)[inside]
+    normal = maps._normals(hand, height.reshape(SIZE, SIZE), texels.face_map(hand.uv, hand.uv_faces, SIZE)).reshape(
+        -1, 3
+    )[inside]
     corners, chart = hand.vertices[hand.faces[faces[inside]]], hand.uv[hand.uv_faces[faces[inside]]]
     edges, sides = corners[:, 1:] - corners[:, :1], chart[:, 1:] - chart[:, :1]
     along_u, _ = np.moveaxis(np.linalg.solve(sides, edges), 1, 0)
