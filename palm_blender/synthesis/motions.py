@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...engine.hand.pose_files import PoseSequence
+from ...engine.hand.pose_files import PoseSequence, matrix_to_axis_angle
 from .contact import ContactTest
 from .hand_shape import HandShape, rotation_matrices
 from .poses import ease, gesture_sequence, load_gesture
@@ -59,8 +59,6 @@ def _motion(shape: HandShape, test: ContactTest, names: tuple[str, ...], turns: 
 
 def _composed(turns: np.ndarray) -> np.ndarray:
     """Axis-angle [T,3] of turns about X [T,0], followed by Y and Z, continuous from frame to frame."""
-    from ...engine.hand.pose_files import matrix_to_axis_angle
-
     x, y, z = (rotation_matrices(turns[:, axis, None] * np.eye(3)[axis]) for axis in range(3))
     vectors = matrix_to_axis_angle(z @ y @ x)
     for frame in range(1, len(vectors)):

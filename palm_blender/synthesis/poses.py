@@ -123,7 +123,7 @@ def move(
         deepest = 0.0
         for pose in poses:
             deepest = max(deepest, penetration(shape, test, pose))
-            if deepest > min(limit_m, least) and deepest > limit_m:
+            if deepest > limit_m and deepest >= least:
                 break
         if deepest < least:
             best, least = poses, deepest

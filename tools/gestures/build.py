@@ -38,7 +38,9 @@ def write_gestures(folder: Path, names: list[str]) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[[], *GESTURES], help="only these gestures")
+    parser.add_argument("names", nargs="*", help="only these gestures")
     parser.add_argument("-o", "--output", type=Path, default=POSES)
     options = parser.parse_args()
+    if unknown := set(options.names) - set(GESTURES):
+        parser.error(f"the table has no {', '.join(sorted(unknown))}")
     write_gestures(options.output, options.names)

@@ -40,8 +40,6 @@ MIDDLE_DOWN: Finger = (82, 102, 66, 0)
 RING_DOWN: Finger = (82, 102, 66, 2)
 PINKY_DOWN: Finger = (82, 98, 62, 5)
 DOWN = {"index": INDEX_DOWN, "middle": MIDDLE_DOWN, "ring": RING_DOWN, "pinky": PINKY_DOWN}
-SPREAD = {"index": (-4, 0, 0, 12), "middle": (-4, 0, 0, 2), "ring": (-4, 0, 0, -8), "pinky": (-4, 0, 0, -17)}
-AT_EASE = {"index": (16, 22, 12, 0), "middle": (20, 26, 14, 1), "ring": (22, 28, 15, 3), "pinky": (24, 28, 16, 6)}
 CLOSED = {"index": (0, 2, 2, -6), "middle": (0, 2, 2, 0), "ring": (0, 2, 2, 7), "pinky": (0, 2, 2, 15)}
 """Straight and side by side."""
 OVER_MIDDLE = (("thumb_pad", "middle_back"),)
