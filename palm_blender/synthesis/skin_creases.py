@@ -65,7 +65,7 @@ def knuckle_wrinkles(hand: HandSurface, points: SkinPoints, noise: Noise) -> np.
         position = points.position[near]
         axis = joint_axis(hand, joint)
         along = offset[near] @ axis - (0.0 if rank == 1 else 0.0008)
-        outward = np.array([0.0, 1.0, 0.0]) if joint < 13 else _thumb_back(hand)
+        outward = np.array([0.0, 1.0, 0.0], np.float32) if joint < 13 else _thumb_back(hand)
         across = offset[near] @ np.cross(axis, outward)
         wobble = 3.2e-4 * smooth_noise(noise, position, 0.0032, 42) + 3.5e-4 * smooth_noise(noise, position, 0.008, 43)
         # lines bow outwards: an ellipse about the joint, long across the finger
@@ -84,7 +84,7 @@ def _thumb_back(hand: HandSurface) -> np.ndarray:
     """[3] unit, the way the thumb's nail faces."""
     own = hand.nail & (hand.skinning[:, 15] > 0.5)
     mean = hand.normals[own].mean(0)
-    return mean / np.linalg.norm(mean)
+    return (mean / np.linalg.norm(mean)).astype(np.float32)
 
 
 def friction_ridges(hand: HandSurface, points: SkinPoints, noise: Noise) -> np.ndarray:

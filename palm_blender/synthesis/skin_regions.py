@@ -73,7 +73,8 @@ def hand_surface(model: dict[str, np.ndarray]) -> HandSurface:
     return HandSurface(
         vertices, _unit(normals), faces, np.asarray(model["vt"], float), np.asarray(model["ft"]),
         np.asarray(model["palm_weight"], float), np.asarray(model["nail_vertices"], bool),
-        np.asarray(model["weights"], float), model["J_regressor"] @ vertices, vertices[model["tip_vertices"]],
+        np.asarray(model["weights"], float), (model["J_regressor"] @ vertices).astype(np.float32),
+        vertices[model["tip_vertices"]].astype(np.float32),
     )  # fmt: skip
 
 
@@ -96,7 +97,8 @@ def nail_frames(hand: HandSurface) -> tuple[NailFrame, ...]:
         middle = (low + high) / 2
         centre = middle[0] * along + middle[1] * across + (points.mean(0) @ outward) * outward
         half_length, half_width = (high - low) / 2
-        frames.append(NailFrame(joint, centre, along, across, outward, float(half_length), float(half_width)))
+        axes = (vector.astype(np.float32) for vector in (centre, along, across, outward))
+        frames.append(NailFrame(joint, *axes, float(half_length), float(half_width)))
     return tuple(frames)
 
 
