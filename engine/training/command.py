@@ -57,6 +57,8 @@ def run(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     for name in ("hold_out", "seed"):
         if getattr(args, name) < 0:
             raise InputError(f"--{name.replace('_', '-')} {getattr(args, name)} is negative: give 0 or more")
+    if args.hold_out == 1:
+        raise InputError("--hold-out 1 would leave no pose to train on: give 2 or more, or 0 for none")
     if args.resume and not args.output.is_dir():
         raise InputError(f"{args.output} does not exist, so there is nothing to resume: leave out --resume")
     check_output(args.output, force=args.force or args.resume)

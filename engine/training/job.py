@@ -25,6 +25,7 @@ from ..datasets.palm import PalmDataset, PalmFrame, read_palm_folder
 from ..datasets.palm_check import whole_frames
 from ..errors import CheckpointError, DatasetError, InputError
 from ..fields.codes import CodeBasis, fit_pca
+from ..files import sha256_of
 from ..hand.model import HandModel, load_hand_model, open_hand_model
 from ..progress import Progress, silent, sub_progress
 from .checkpoint import TrainingState, load_latest, save_checkpoint
@@ -117,6 +118,10 @@ def read_data(
     left_out += [*damaged, *damaged_too]
     for line in left_out:
         log.warning("left out: %s", line)
+    if not validation and args.hold_out:
+        log.warning(
+            "nothing is held out to measure with: no subject has %d poses; give a smaller --hold-out", args.hold_out
+        )
     return training, validation, left_out
 
 
@@ -253,7 +258,7 @@ def _start(
 
 def _facts(setting: Setting, hand: HandModel) -> dict[str, Any]:
     """What must be the same when a training goes on."""
-    values = {
+    values: dict[str, Any] = {
         "configuration": dataclasses.asdict(setting.config),
         "subjects": setting.subjects,
         "frames": len(setting.training.frames),
@@ -263,4 +268,6 @@ def _facts(setting: Setting, hand: HandModel) -> dict[str, Any]:
         "hand_model": hand_model_identity(hand)._asdict(),
         "perceptual_term": "laplacian pyramid" if setting.config.vgg16_weights is None else "vgg16",
     }
+    if setting.config.vgg16_weights is not None:  # what it holds counts, and not where it lies
+        values["configuration"]["vgg16_weights"] = sha256_of(setting.config.vgg16_weights)
     return json.loads(json.dumps(values, default=str))

@@ -137,11 +137,14 @@ def test_a_cancel_in_pretraining_leaves_nothing(toy_folder, tmp_path, monkeypatc
     assert not list(tmp_path.iterdir())
 
 
-def test_without_a_val_folder_poses_of_train_are_held_back(toy_folder, tmp_path):
+def test_without_a_val_folder_poses_of_train_are_held_back(toy_folder, tmp_path, caplog):
     shutil.copytree(toy_folder / "train", tmp_path / "set" / "train")
     options = argparse.Namespace(data=tmp_path / "set", quality=None, best=None, keep_incomplete=False, hold_out=2)
     training, held, _ = read_data(options, open_hand_model())
     assert {frame.frame for frame in held} == {1} and {frame.frame for frame in training} == {0}
+    assert not caplog.text
+    options.hold_out = 8
+    assert read_data(options, open_hand_model())[1] == [] and "nothing is held out to measure with" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -151,6 +154,7 @@ def test_without_a_val_folder_poses_of_train_are_held_back(toy_folder, tmp_path)
         (("--steps", "0"), "--steps 0 is not 1 or more"),
         (("--images", "-3"), "--images -3 is not 1 or more"),
         (("--hold-out", "-1"), "--hold-out -1 is negative"),
+        (("--hold-out", "1"), "--hold-out 1 would leave no pose to train on"),
         (("--resume",), "does not exist, so there is nothing to resume"),
         (("--resume", "--force"), "give one of them"),
         (("--device", "tpu"), "neither cpu nor cuda"),
