@@ -90,7 +90,8 @@ def test_pictures_are_lit_skin_on_black(toy):
         assert 0.2 < skin.mean() < 0.85 and skin.std() > 0.03
         # skin is redder than it is green, and greener than blue, in any of these lights
         assert (skin.mean(0).diff() < 0.01).all()
-        assert (skin.amax(1) > 0.02).all(), "no pixel of the hand is left black"
+        # in direct light alone a few pixels within a closed hand's hollow may see nothing but the hand
+        assert (skin.amax(1) <= 0.02).sum() <= 3, "the hand is left black in places"
         assert 0.08 < pixels.mask.float().mean() < 0.8
 
 
