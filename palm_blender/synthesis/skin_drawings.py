@@ -192,9 +192,11 @@ def _blot(
         return
     x, z, target = box
     angle = np.arctan2(z - place[1], x - place[0])
-    ragged = 1 + (0.05 if raised else 0.13) * sum(shape[k] * np.cos((k + 1) * angle + turn[k]) for k in range(4))
+    ragged = 1 + (0.04 if raised else 0.11) * sum(
+        shape[k] / (k + 1) * np.cos((k + 1) * angle + turn[k]) for k in range(4)
+    )
     distance = np.hypot(x - place[0], z - place[1]) / (radius * np.clip(ragged, 0.5, 1.6))
-    soft = np.clip((1.25 - distance) / 0.5, 0, 1)
+    soft = np.clip((1.25 - distance) / 0.5, 0, 1) if raised else np.clip((1.5 - distance) / 1.1, 0, 1)
     soft = soft * soft * (3 - 2 * soft)
     target[..., 1] += pigment * soft
     if raised:

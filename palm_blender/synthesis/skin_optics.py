@@ -39,7 +39,7 @@ INTERNAL_REFLECTION = 0.53
 """Share of diffuse light that the surface of skin (index 1.4) turns back (Egan and Hilgeman's fit, as Jensen et al. 2001)."""
 HORNY_SCATTER, PALM_SCATTER = 0.035, 0.13
 """Share of diffuse light that the horny layer sends back before it meets melanin or blood: of thin skin, of a palm."""
-CAROTENE_DEPTH = 0.25
+CAROTENE_DEPTH = 0.10
 """Optical depth at its peak of the carotenoids in a palm's horny layer, which hold more than any other skin (Alaluf et al.
 2002) and make thick horny skin yellowish."""
 MELANIN_EVENNESS = 1.5
