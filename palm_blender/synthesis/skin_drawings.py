@@ -176,7 +176,7 @@ def _draw_spots(sheet: Sheet, hand: HandSurface, counts: SpotCounts, generator: 
             if kind == "freckle":
                 radius, pigment = generator.gamma(3, 0.00022) + 0.0003, generator.uniform(0.2, 0.7)
             elif kind == "mole":
-                radius, pigment = generator.gamma(3, 0.0002) + 0.0005, generator.uniform(1.3, 2.2)
+                radius, pigment = generator.gamma(3, 0.00013) + 0.0004, generator.uniform(1.3, 2.2)
             else:
                 radius, pigment = generator.gamma(3, 0.0006) + 0.001, generator.uniform(0.35, 0.85)
             _blot(sheet, place, radius, pigment, kind == "mole", generator)
