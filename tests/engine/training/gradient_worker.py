@@ -39,6 +39,10 @@ def main(data: Path, step: int, output: Path) -> None:
     with joined_processes(device) as processes:
         setting = make_setting(config, hand, frames, (), processes, device)
         run = new_run(setting)
+        features = slice(3, 3 + config.fields.geometry_grid.encoding_width)
+        with torch.no_grad():  # as they begin, the table's features count for nothing, and get no gradient
+            weight = run.fields.geometry.lin0.weight_v[:, features]
+            weight.copy_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
         run.step = step
         terms = gather_gradients(setting, run)
         named = [*run.fields.named_parameters(), ("light", run.light)]

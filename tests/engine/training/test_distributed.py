@@ -21,6 +21,7 @@ from engine.training.distributed import (
     sum_gradients,
     sum_scalars,
 )
+from engine.training.optimiser import part_of
 
 WORKER = Path(__file__).with_name("gradient_worker.py")
 ROOT = Path(__file__).parents[3]
@@ -44,9 +45,14 @@ def test_two_processes_give_the_gradients_of_one(toy_folder, tmp_path):
     two = run_worker(toy_folder, everything_on, tmp_path / "two.pt", 2)
     assert (one["processes"], two["processes"]) == (1, 2)
     assert set(one["gradients"]) == set(two["gradients"]) and len(one["gradients"]) > 10
+    assert float(one["gradients"]["geometry.encoding.table"].abs().max()) > 0
+    largest = {part_of(name): 0.0 for name in one["gradients"]}
     for name, expected in one["gradients"].items():
-        scale = float(expected.abs().max())
-        torch.testing.assert_close(two["gradients"][name], expected, rtol=1e-4, atol=1e-5 * scale + 1e-12, msg=name)
+        largest[part_of(name)] = max(largest[part_of(name)], float(expected.abs().max()))
+    for name, expected in one["gradients"].items():
+        # a bias is the small rest of large sums: its round-off is that of its part
+        allowed = 1e-5 * float(expected.abs().max()) + 1e-6 * largest[part_of(name)]
+        torch.testing.assert_close(two["gradients"][name], expected, rtol=1e-4, atol=allowed + 1e-12, msg=name)
     assert two["terms"] == pytest.approx(one["terms"], rel=1e-4)
 
 
