@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--vgg16", type=Path, help="torchvision's VGG-16 weights for the perceptual term (default: a pyramid)"
     )
+    parser.add_argument("--lpips", type=Path, help="LPIPS's v0.1 vgg.pth, with --vgg16: the paper's perceptual term")
     parser.add_argument("--device", default="cpu", metavar="cpu|cuda", help="where to compute (default cpu)")
     parser.add_argument(
         "--grid-backend", choices=("warp", "tinycudann"), default="warp", help="tinycudann: where installed, with CUDA"

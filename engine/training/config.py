@@ -91,6 +91,8 @@ class TrainConfig:
     seed: int = 42
     vgg16_weights: Path | None = None
     """torchvision's VGG-16 for the perceptual term; None takes the pyramid."""
+    lpips_weights: Path | None = None
+    """LPIPS's own weights besides: then the term is LPIPS, as in the paper."""
 
 
 def training_config(name: str) -> TrainConfig:

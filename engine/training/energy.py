@@ -31,6 +31,7 @@ from .losses import (
     tangent_shift,
     weighted_sum,
 )
+from .lpips import LpipsTerm
 from .perceptual import PerceptualTerm, Vgg16Term
 from .pretrain import PretrainPool, anchor_loss
 from .sampling import generator_for
@@ -88,7 +89,8 @@ def term_factors(config: TrainConfig, stage: Stage, step: int) -> dict[str, floa
         "radiance": weights.radiance,
         "mask": weights.mask,
         "perceptual": weights.perceptual,
-        "normal": normal_weight(step, config.schedule, weights.normal_start, weights.normal_end),
+        # while the geometry is fixed, normals would only move the density's width
+        "normal": normal_weight(step, config.schedule, weights.normal_start, weights.normal_end) * stage.geometry,
         "eikonal": weights.eikonal,
         "curvature": weights.curvature,
         "shape_code": weights.latent if stage.geometry else 0.0,
@@ -117,11 +119,12 @@ def radiance_terms(render: RayRender, batch: RayBatch, perceptual: PerceptualTer
     assert render.radiance is not None and render.normal_w is not None
     shown = over_background(render.radiance, render.opacity, batch.background)
     target = batch.target_srgb()
-    visible = (render.opacity.detach() > SMALLEST_OPACITY).to(shown)
+    visible = render.opacity.detach() > SMALLEST_OPACITY
+    known = torch.isfinite(batch.normals_w).all(-1)
     terms = {
-        "radiance": weighted_sum(rgb_l1(shown, target) * visible, batch.weight),
+        "radiance": weighted_sum(rgb_l1(shown, target), mean_over(visible, batch)),
         "mask": weighted_sum(mask_cross_entropy(render.opacity, batch.inside), batch.weight),
-        "normal": weighted_sum(normal_l1(render.normal_w, batch.normals_w), batch.weight),
+        "normal": weighted_sum(normal_l1(render.normal_w, batch.normals_w), mean_over(known, batch)),
     }
     if batch.patches:
         values = [patch_term(perceptual, shown, target, patch) for patch in batch.patches]
@@ -129,11 +132,19 @@ def radiance_terms(render: RayRender, batch: RayBatch, perceptual: PerceptualTer
     return terms
 
 
+def mean_over(counted: Tensor, batch: RayBatch) -> Tensor:
+    """Weights [R] with which a sum over rays is the mean over the counted ones [R] bool of each image, and over all images."""
+    hands = len(batch.places)
+    rays = torch.bincount(batch.hand, minlength=hands)
+    kept = torch.bincount(batch.hand[counted], minlength=hands).clamp_min(1)
+    return batch.weight * counted * (rays / kept)[batch.hand]
+
+
 def patch_term(perceptual: PerceptualTerm, shown: Tensor, target: Tensor, patch: Patch) -> Tensor:
     """The perceptual difference of one patch; VGG sees it at twice its size, as published."""
     rays = slice(patch.start, patch.start + patch.side**2)
     pair = torch.stack([shown[rays], target[rays]]).reshape(2, patch.side, patch.side, 3)
-    if isinstance(perceptual, Vgg16Term):
+    if isinstance(perceptual, (Vgg16Term, LpipsTerm)):
         grown = interpolate(pair.permute(0, 3, 1, 2), scale_factor=2, mode="bilinear", align_corners=False)
         pair = grown.permute(0, 2, 3, 1)
     return perceptual(pair[0], pair[1], torch.ones_like(pair[0, ..., 0]))

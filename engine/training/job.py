@@ -32,6 +32,7 @@ from .checkpoint import TrainingState, load_latest, save_checkpoint
 from .config import TrainConfig, training_config, with_steps
 from .distributed import Processes, joined_processes, same_everywhere
 from .fingerprint import described, differences, frames_digest
+from .perceptual import term_name
 from .prior_file import Prior, hand_model_identity, write_prior
 from .run import PRETRAINING_SHARE, Run, Setting, make_setting, new_run, pretrain, train
 
@@ -205,7 +206,9 @@ def _config(args: argparse.Namespace) -> TrainConfig:
         config = dataclasses.replace(config, images_per_step=args.images)
     if args.grid_backend == "tinycudann" and args.device != "cuda":
         raise InputError("--grid-backend tinycudann works on CUDA only: add --device cuda, or leave it out")
-    return dataclasses.replace(config, seed=args.seed, vgg16_weights=args.vgg16, grid_backend=args.grid_backend)
+    return dataclasses.replace(
+        config, seed=args.seed, vgg16_weights=args.vgg16, lpips_weights=args.lpips, grid_backend=args.grid_backend
+    )
 
 
 def _device(name: str) -> torch.device:
@@ -266,8 +269,10 @@ def _facts(setting: Setting, hand: HandModel) -> dict[str, Any]:
         "held_out_data": frames_digest(setting.validation.frames),
         "subject_betas": {frame.subject: np.asarray(frame.betas).tolist() for frame in setting.training.frames},
         "hand_model": hand_model_identity(hand)._asdict(),
-        "perceptual_term": "laplacian pyramid" if setting.config.vgg16_weights is None else "vgg16",
+        "perceptual_term": term_name(setting.config.vgg16_weights, setting.config.lpips_weights),
     }
-    if setting.config.vgg16_weights is not None:  # what it holds counts, and not where it lies
-        values["configuration"]["vgg16_weights"] = sha256_of(setting.config.vgg16_weights)
+    for name in ("vgg16_weights", "lpips_weights"):
+        path = getattr(setting.config, name)
+        if path is not None:  # what it holds counts, and not where it lies
+            values["configuration"][name] = sha256_of(path)
     return json.loads(json.dumps(values, default=str))

@@ -15,17 +15,32 @@ from ..errors import InputError
 PerceptualTerm = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(prediction [H,W,3] sRGB in [0,1], target [H,W,3], weight [H,W]) → scalar."""
 
-_BLOCKS = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21))
+Blocks = tuple[tuple[int, ...], ...]
+_BLOCKS: Blocks = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21))
 """Convolutions of VGG-16's first four blocks, as torchvision numbers them; pooling lies between the blocks."""
-_CHANNELS = (3, 64, 128, 256, 512)
+_CHANNELS = (3, 64, 128, 256, 512, 512)
 _BLOCK_WEIGHTS = (1 / 16, 1 / 8, 1 / 4, 1.0)
 """Of relu1_2, relu2_2, relu3_3 and relu4_3, as HARP weighs them; the picture itself counts 1."""
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
-def perceptual_term(vgg16_weights: Path | None) -> PerceptualTerm:
-    """The term for the weights that are at hand. Raises InputError for a file that holds other weights."""
+def perceptual_term(vgg16_weights: Path | None, lpips_weights: Path | None = None) -> PerceptualTerm:
+    """The best term for the weights that are at hand: LPIPS, plain VGG features, the pyramid.
+
+    Raises InputError for a file that holds other weights, and for LPIPS's own weights without VGG's.
+    """
+    if lpips_weights is not None:
+        from .lpips import lpips_term
+
+        return lpips_term(vgg16_weights, lpips_weights)
     return pyramid_l1 if vgg16_weights is None else Vgg16Term(read_vgg16(vgg16_weights))
+
+
+def term_name(vgg16_weights: Path | None, lpips_weights: Path | None = None) -> str:
+    """What is recorded of the term in use."""
+    if lpips_weights is not None:
+        return "lpips (vgg16)"
+    return "laplacian pyramid" if vgg16_weights is None else "vgg16 features"
 
 
 def pyramid_l1(prediction: Tensor, target: Tensor, weight: Tensor, levels: int = 4) -> Tensor:
@@ -71,19 +86,24 @@ class Vgg16Term:
 
     def features(self, picture: Tensor) -> list[Tensor]:
         """Activations [1,C,h,w] after each block, of a picture [H,W,3]."""
-        mean, deviation = picture.new_tensor(_MEAN), picture.new_tensor(_DEVIATION)
-        values = ((picture - mean) / deviation).permute(2, 0, 1)[None]
-        found = []
-        for block, layers in enumerate(_BLOCKS):
-            values = max_pool2d(values, 2) if block else values
-            for layer in layers:
-                kernel, bias = (self.weights[f"features.{layer}.{part}"].to(values) for part in ("weight", "bias"))
-                values = relu(conv2d(values, kernel, bias, padding=1))
-            found.append(values)
-        return found
+        return vgg_features(self.weights, picture, _BLOCKS)
 
 
-def read_vgg16(path: Path) -> dict[str, Tensor]:
+def vgg_features(weights: dict[str, Tensor], picture: Tensor, blocks: Blocks) -> list[Tensor]:
+    """Activations [1,C,h,w] of VGG-16 after the last layer of each block, of a picture [H,W,3] in [0,1]."""
+    mean, deviation = picture.new_tensor(_MEAN), picture.new_tensor(_DEVIATION)
+    values = ((picture - mean) / deviation).permute(2, 0, 1)[None]
+    found = []
+    for block, layers in enumerate(blocks):
+        values = max_pool2d(values, 2) if block else values
+        for layer in layers:
+            kernel, bias = (weights[f"features.{layer}.{part}"].to(values) for part in ("weight", "bias"))
+            values = relu(conv2d(values, kernel, bias, padding=1))
+        found.append(values)
+    return found
+
+
+def read_vgg16(path: Path, blocks: Blocks | None = None) -> dict[str, Tensor]:
     """The convolutions of a VGG-16 state dict with torchvision's names, through torch's weights-only reader."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -92,7 +112,7 @@ def read_vgg16(path: Path) -> dict[str, Tensor]:
         raise InputError(
             f"--vgg16 {path} cannot be read ({reason}): give torchvision's vgg16 weights (.pth)"
         ) from error
-    for block, layers in enumerate(_BLOCKS):
+    for block, layers in enumerate(blocks or _BLOCKS):
         for position, layer in enumerate(layers):
             inputs, outputs = _CHANNELS[block if position == 0 else block + 1], _CHANNELS[block + 1]
             for part, shape in (("weight", (outputs, inputs, 3, 3)), ("bias", (outputs,))):

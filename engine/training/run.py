@@ -96,7 +96,7 @@ def make_setting(
         FrameStore(tuple(training), margin),
         FrameStore(tuple(validation), margin),
         Bodies(model, config.fields.box),
-        perceptual_term(config.vgg16_weights),
+        perceptual_term(config.vgg16_weights, config.lpips_weights),
         pool,
         processes,
         device,
