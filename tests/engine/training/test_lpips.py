@@ -73,7 +73,7 @@ def test_wrong_files_are_named(files, tmp_path):
     vgg_path, lpips_path, _, lin = files
     with pytest.raises(InputError, match="--lpips needs VGG-16 too"):
         perceptual_term(None, lpips_path)
-    with pytest.raises(InputError, match="none.pth cannot be read"):
+    with pytest.raises(InputError, match=r"none\.pth cannot be read"):
         perceptual_term(vgg_path, tmp_path / "none.pth")
     with pytest.raises(InputError, match=r"has no lin0\.model\.1\.weight"):
         perceptual_term(vgg_path, vgg_path)
