@@ -85,7 +85,7 @@ def write_palm_set(root: Path, facts: Mapping[str, Any]) -> None:
 
 
 def _save_dictionary(path: Path, value: dict[str, Any]) -> None:
-    np.save(path, np.array(value, dtype=object), allow_pickle=True)
+    np.save(path, np.array(value, dtype=object))
 
 
 def _write_pictures(folder: Path, frame: SubjectFrame) -> None:
