@@ -205,7 +205,8 @@ def write_preview(setting: Setting, run: Run, folder: Path, progress: Progress) 
     """The sheet of a few held-out frames (training frames where nothing is held out)."""
     store = setting.validation if setting.validation.frames else setting.training
     count = min(PREVIEW_FRAMES, len(store.frames))
-    indices = [len(store.frames) * place // count for place in range(count)]
+    # one further each time, so that cameras differ too
+    indices = [(len(store.frames) * place // count + place) % len(store.frames) for place in range(count)]
     path = folder / f"{run.step:06d}.png"
     write_png8(path, preview_sheet(render_frames(setting, run, store, indices, progress)))
     return path
