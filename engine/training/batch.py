@@ -43,8 +43,6 @@ class RayBatch(NamedTuple):
     """[R] 0 or 1."""
     normals_w: Tensor
     """[R,3] unit world normals, NaN where unknown."""
-    weight: Tensor
-    """[R] 1 / (rays of its image · images of the whole batch): sums to 1 over all processes."""
     patches: tuple[Patch, ...]
     patch_count: int
     """Of the whole batch."""
@@ -79,12 +77,12 @@ def gather_rays(
         generator = generator_for(seed, step, place)
         loaded = store.get(index)
         pixels = choose_pixels(loaded.maps, config, has_patch(place, config), generator)
-        rays = _rays_of(store.frames[index], loaded, pixels.columns, pixels.rows, owner, batch_size)
+        rays = _rays_of(store.frames[index], loaded, pixels.columns, pixels.rows, owner)
         if pixels.patch:
             patches.append(Patch(count + len(pixels.columns) - pixels.patch**2, pixels.patch))
         count += len(pixels.columns)
         parts.append(rays)
-    origins, directions, hand, image, inside, normals, weight = (
+    origins, directions, hand, image, inside, normals = (
         torch.cat(column).to(device) for column in zip(*parts, strict=True)
     )
     return RayBatch(
@@ -95,16 +93,13 @@ def gather_rays(
         image,
         inside,
         normals,
-        weight,
         patches=tuple(patches),
         patch_count=sum(has_patch(place, config) for place in range(batch_size)),
         background=torch.rand(3, generator=generator_for(seed, step, BATCH_SLOT)).to(device),
     )
 
 
-def _rays_of(
-    frame: PalmFrame, loaded: LoadedFrame, columns: Tensor, rows: Tensor, hand: int, batch_size: int
-) -> tuple[Tensor, ...]:
+def _rays_of(frame: PalmFrame, loaded: LoadedFrame, columns: Tensor, rows: Tensor, hand: int) -> tuple[Tensor, ...]:
     world_to_camera = torch.as_tensor(np.asarray(frame.world_to_camera), dtype=torch.float32)
     intrinsics = torch.as_tensor(np.asarray(frame.intrinsics), dtype=torch.float32)
     centres = torch.stack([columns, rows], dim=1) + 0.5
@@ -116,6 +111,4 @@ def _rays_of(
     else:
         normals = loaded.normals[rows, columns].float() @ world_to_camera[:3, :3]
         normals = torch.where(inside[:, None] > 0, normals, torch.nan)
-    count = len(columns)
-    weight = torch.full((count,), 1.0 / (count * batch_size))
-    return origins, directions, torch.full((count,), hand), image, inside, normals, weight
+    return origins, directions, torch.full((len(columns),), hand), image, inside, normals

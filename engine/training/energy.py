@@ -70,7 +70,7 @@ def step_energy(
     render_config = config.render if stage.importance else replace(config.render, importance_rounds=0)
     rays = (batch.origins, batch.directions, batch.hand)
     render = render_rays(scene, *rays, render_config, source, want=("radiance", "normals"))
-    terms = radiance_terms(render, batch, perceptual)
+    terms = radiance_terms(render, batch, perceptual, config.images_per_step)
     terms |= code_terms(scene, batch, config.images_per_step)
     if stage.geometry:
         terms |= anchor_terms(scene, batch, pool, config, step)
@@ -114,30 +114,26 @@ def over_background(color: Tensor, opacity: Tensor, background: Tensor) -> Tenso
     return linear_to_srgb(color + background * (1 - opacity)[:, None]).clamp(0, 1)
 
 
-def radiance_terms(render: RayRender, batch: RayBatch, perceptual: PerceptualTerm) -> dict[str, Tensor]:
-    """Colour, mask, patches and normals of the radiance picture."""
+def radiance_terms(render: RayRender, batch: RayBatch, perceptual: PerceptualTerm, images: int) -> dict[str, Tensor]:
+    """Colour, mask, patches and normals of the radiance picture; `images` of the whole batch."""
     assert render.radiance is not None and render.normal_w is not None
     shown = over_background(render.radiance, render.opacity, batch.background)
     target = batch.target_srgb()
     visible = render.opacity.detach() > SMALLEST_OPACITY
     known = torch.isfinite(batch.normals_w).all(-1)
+
+    def mean(values: Tensor, counted: Tensor) -> Tensor:
+        return weighted_sum(values[counted], per_image_mean(batch.hand[counted], len(batch.places), images))
+
     terms = {
-        "radiance": weighted_sum(rgb_l1(shown, target), mean_over(visible, batch)),
-        "mask": weighted_sum(mask_cross_entropy(render.opacity, batch.inside), batch.weight),
-        "normal": weighted_sum(normal_l1(render.normal_w, batch.normals_w), mean_over(known, batch)),
+        "radiance": mean(rgb_l1(shown, target), visible),
+        "mask": mean(mask_cross_entropy(render.opacity, batch.inside), torch.ones_like(visible)),
+        "normal": mean(normal_l1(render.normal_w, batch.normals_w), known),
     }
     if batch.patches:
         values = [patch_term(perceptual, shown, target, patch) for patch in batch.patches]
         terms["perceptual"] = torch.stack(values).sum() / batch.patch_count
     return terms
-
-
-def mean_over(counted: Tensor, batch: RayBatch) -> Tensor:
-    """Weights [R] with which a sum over rays is the mean over the counted ones [R] bool of each image, and over all images."""
-    hands = len(batch.places)
-    rays = torch.bincount(batch.hand, minlength=hands)
-    kept = torch.bincount(batch.hand[counted], minlength=hands).clamp_min(1)
-    return batch.weight * counted * (rays / kept)[batch.hand]
 
 
 def patch_term(perceptual: PerceptualTerm, shown: Tensor, target: Tensor, patch: Patch) -> Tensor:

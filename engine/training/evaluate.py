@@ -15,9 +15,9 @@ from ..datasets.palm import PalmFrame
 from ..lighting.color import linear_to_srgb
 from ..lighting.sg_light import sg_light_lobes
 from ..rendering.implicit_hand import ImplicitHand
-from ..rendering.physical import render_image_pbr
+from ..rendering.physical import PbrImage, render_image_pbr
 from ..rendering.render_config import RenderConfig
-from ..rendering.volume import render_image
+from ..rendering.volume import ALL_MAPS, ImageRender, render_image
 from .frames import LoadedFrame
 
 SOLID = 0.5
@@ -56,17 +56,19 @@ def render_frame(
         torch.as_tensor(np.asarray(value)).to(scene.root) for value in (frame.intrinsics, frame.world_to_camera)
     )
     height, width = loaded.mask.shape
-    render = render_image(scene, intrinsics, world_to_camera, height, width, config)
+    camera = (intrinsics, world_to_camera, height, width)
+    render: ImageRender | PbrImage
+    lit = None
+    if light is None:
+        render = render_image(scene, *camera, config)
+    else:
+        generator = torch.Generator().manual_seed(0)
+        render = render_image_pbr(scene, *camera, sg_light_lobes(light), config, generator, want=ALL_MAPS)
+        lit = render.color
     assert render.radiance is not None and render.normal_w is not None
     assert render.albedo is not None and render.roughness is not None
     opacity = render.opacity
     solid = opacity.clamp_min(1e-3)[..., None]
-    physical = None
-    if light is not None:
-        generator = torch.Generator().manual_seed(0)
-        lobes = sg_light_lobes(light)
-        lit = render_image_pbr(scene, intrinsics, world_to_camera, height, width, lobes, config, generator)
-        physical = linear_to_srgb(lit.color / solid).clamp(0, 1)
     normals = normalize(render.normal_w @ world_to_camera[:3, :3].T, dim=-1, eps=1e-6)
     return FrameRender(
         loaded.image.to(opacity) / 255,
@@ -75,7 +77,7 @@ def render_frame(
         opacity,
         linear_to_srgb(render.radiance / solid).clamp(0, 1),
         normals,
-        physical,
+        None if lit is None else linear_to_srgb(lit / solid).clamp(0, 1),
         linear_to_srgb(render.albedo / solid).clamp(0, 1),
         render.roughness / solid[..., 0],
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -157,18 +157,17 @@ def gather_gradients(setting: Setting, run: Run) -> dict[str, float]:
     return sum_scalars(terms, setting.processes, term_names(config, stage))
 
 
-def make_scene(setting: Setting, run: Run, frames: Sequence[PalmFrame], everything: bool = False) -> ImplicitHand:
-    """The hands of some frames as the fields have them now; `everything`: with all bands open."""
+def make_scene(setting: Setting, run: Run, frames: Sequence[PalmFrame]) -> ImplicitHand:
+    """The hands of some frames as the fields have them now."""
     config = setting.config
     bodies = [setting.bodies.body(frame, config.render.band_m) for frame in frames]
     subjects = torch.tensor([run.fields.subject_index(frame.subject) for frame in frames], device=setting.device)
     poses = torch.stack([torch.as_tensor(frame.hand_pose, dtype=torch.float32) for frame in frames]).to(setting.device)
-    step = PAPER_STEPS if everything else paper_step(run.step, config.schedule)
     return ImplicitHand(
         run.fields,
         setting.bodies.deformer(frames, bodies),
         run.fields.conditions(subjects, poses),
-        bands_at(step, config.fields, geometry_open=True, device=setting.device),
+        bands_at(paper_step(run.step, config.schedule), config.fields, geometry_open=True, device=setting.device),
         torch.cat([body.root for body in bodies]),
         Occupancy(*(torch.cat(values) for values in zip(*(body.occupancy for body in bodies), strict=True))),
     )
@@ -176,29 +175,26 @@ def make_scene(setting: Setting, run: Run, frames: Sequence[PalmFrame], everythi
 
 def render_frames(
     setting: Setting, run: Run, store: FrameStore, indices: Sequence[int], progress: Progress
-) -> list[FrameRender]:
-    """Frames of a store as the fields render them now; physically too once that is being learned."""
+) -> Iterator[FrameRender]:
+    """Frames of a store as the fields render them now, one at a time: a large one takes some 200 MB.
+
+    Physically too once that is being learned.
+    """
     physical = stage_at(run.step - 1, setting.config.schedule).physical
-    renders = []
     for place, index in enumerate(indices):
         progress(place / len(indices), f"rendering held-out frame {place + 1} of {len(indices)}")
         frame = store.frames[index]
         with torch.no_grad():
             scene = make_scene(setting, run, [frame])
         light = run.light.detach() if physical else None
-        renders.append(render_frame(scene, frame, store.get(index), light, setting.config.render))
-    return renders
+        yield render_frame(scene, frame, store.get(index), light, setting.config.render)
 
 
 def validate(setting: Setting, run: Run, progress: Progress) -> dict[str, float]:
     """Mean metrics over all held-out frames."""
-    count = len(setting.validation.frames)  # one render at a time: a large one takes some 200 MB
-    rows = [
-        frame_metrics(render)
-        for index in range(count)
-        for render in render_frames(setting, run, setting.validation, [index], progress)
-    ]
-    return mean_metrics(rows)
+    store = setting.validation
+    renders = render_frames(setting, run, store, range(len(store.frames)), progress)
+    return mean_metrics([frame_metrics(render) for render in renders])
 
 
 def write_preview(setting: Setting, run: Run, folder: Path, progress: Progress) -> Path:
@@ -208,7 +204,7 @@ def write_preview(setting: Setting, run: Run, folder: Path, progress: Progress) 
     # one further each time, so that cameras differ too
     indices = [(len(store.frames) * place // count + place) % len(store.frames) for place in range(count)]
     path = folder / f"{run.step:06d}.png"
-    write_png8(path, preview_sheet(render_frames(setting, run, store, indices, progress)))
+    write_png8(path, preview_sheet(list(render_frames(setting, run, store, indices, progress))))
     return path
 
 
