@@ -85,9 +85,9 @@ def test_a_short_fit_finds_the_hand_and_the_anchor_knows(setting, pool):
     fields = PalmFields(config.fields, setting.subjects)
     bands = all_bands(config.fields)
     before = anchor_loss(fields, pool, bands, 2048, generator_for(0, 0, 1))
-    short = replace(config.pretrain, steps=150, batch=2048, rate=1e-2)
+    short = replace(config.pretrain, steps=150, batch=2048)
     error = run_pretraining(fields, pool, lambda share: bands, short, 0, silent)
     after = anchor_loss(fields, pool, bands, 2048, generator_for(0, 0, 1))
-    assert error < 1e-2  # metres; from 30 mm
+    assert error < 2e-3  # metres; a fresh network is about 30 mm off
     assert float(after.detach()) < 0.25 * float(before.detach())
     assert all(parameter.grad is None for parameter in fields.parameters())
