@@ -108,12 +108,12 @@ def _pose(args: argparse.Namespace, built: AvatarScene, scene: bpy.types.Scene) 
     if args.pose is None:
         return None
     from ..engine.hand.pose_files import load_pose_file
-    from . import animation, cameras
+    from . import animation, cameras, pose_sequences
 
     armature, capture = built.hand.armature, built.avatar.capture
-    poses = animation.for_side(load_pose_file(args.pose), built.avatar.handedness)
+    poses = pose_sequences.for_side(load_pose_file(args.pose), built.avatar.handedness)
     if args.placement == "capture":
-        poses = animation.placed_at(poses, capture.global_orient, capture.transl)
+        poses = pose_sequences.placed_at(poses, capture.global_orient, capture.transl)
     frame = getattr(args, "frame", 0)
     if len(poses) > 1:
         if frame >= len(poses):

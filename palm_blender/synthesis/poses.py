@@ -1,7 +1,7 @@
 """Gestures, smooth moves between them, and random poses that do not sink into themselves. NumPy only.
 
 Poses are MANO's hand_pose [45] of a right hand, axis-angle radians, absolute; a left hand mirrors them
-(`animation.for_side`).
+(`pose_sequences.for_side`).
 """
 
 from __future__ import annotations
