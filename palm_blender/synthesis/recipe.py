@@ -11,6 +11,7 @@ from ...engine.files import read_json
 
 KINDS = ("cohort", "harp-relit", "animate")
 BACKGROUNDS = ("black", "environment", "transparent")
+VIEWS = ("capture", "fitted")
 MAX_SIDE_PX = 16_384
 MAX_TEXTURE_PX = 4096
 
@@ -43,6 +44,8 @@ class Recipe:
     """avatar folder of an animation"""
     poses: str | None = None
     """pose file of an animation, or of the user's own for the other kinds; None: the project's"""
+    view: str = "capture"
+    """an animation's camera: the photo's, or one fitted to the whole motion"""
     radiance: bool = False
     """also write linear pictures as OpenEXR"""
     avatars: bool = False
@@ -103,6 +106,8 @@ def check_recipe(recipe: Recipe) -> None:
             raise InputError(f"{value} {name} cannot be rendered: give {low} to {high}")
     if recipe.kind not in KINDS or recipe.background not in BACKGROUNDS:
         raise InputError(f"{recipe.kind} on {recipe.background} cannot be rendered: see --help")
+    if recipe.view not in VIEWS:
+        raise InputError(f"the view {recipe.view!r} is unknown: give {' or '.join(VIEWS)}")
     if recipe.texture and not 64 <= recipe.texture <= MAX_TEXTURE_PX:
         raise InputError(f"skin maps of {recipe.texture} texels cannot be made: give 64 to {MAX_TEXTURE_PX}")
     if len(recipe.environments) != 2 and recipe.kind == "harp-relit":

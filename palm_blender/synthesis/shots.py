@@ -36,6 +36,14 @@ class HandPose(NamedTuple):
     """[3] metres"""
 
 
+class ShotId(NamedTuple):
+    """Which picture of a data set: enough to find its files, and to know it among a unit's shots."""
+
+    folder: str
+    frame: int
+    camera: str
+
+
 class Shot(NamedTuple):
     """One picture: a frame of a folder seen by one of its cameras."""
 
@@ -48,6 +56,10 @@ class Shot(NamedTuple):
     light: Light
     seed: int
     """of Cycles' noise"""
+
+    @property
+    def id(self) -> ShotId:
+        return ShotId(self.folder, self.frame, self.camera)
 
 
 class Folder(NamedTuple):
