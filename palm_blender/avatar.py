@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import bpy
 import numpy as np
+from mathutils import Matrix
 
-from ..engine.avatar.folder import Avatar
+from ..engine.avatar.folder import Avatar, AvatarMesh
 from ..engine.hand.cameras import BLENDER_FROM_OPENCV_WORLD
 from . import animation, bone_math, correctives, materials, rig
 from .cleanup import whole_or_nothing
@@ -35,8 +36,8 @@ def build_hand(avatar: Avatar, name: str, scene: bpy.types.Scene) -> HandObjects
     collection = bpy.data.collections.new(name)
     scene.collection.children.link(collection)
     armature = rig.build_rig(avatar, f"{name} rig", collection)
-    armature.matrix_world = _upright()
-    mesh = _build_mesh(avatar, f"{name} hand", collection)
+    armature.matrix_world = upright()
+    mesh = build_mesh(avatar.mesh, f"{name} hand", collection)
     mesh.parent = armature
     _add_weights(mesh, avatar.mesh.skinning_weights, [bone.name for bone in rig.joint_bones(armature)])
     correctives.add_shape_keys(mesh, avatar.mesh, armature)
@@ -49,15 +50,13 @@ def build_hand(avatar: Avatar, name: str, scene: bpy.types.Scene) -> HandObjects
     return HandObjects(collection, armature, mesh, material)
 
 
-def _upright() -> list[list[float]]:
-    from mathutils import Matrix
-
+def upright() -> Matrix:
+    """Turns the photo camera's frame, y down, to Blender's, +Z up."""
     return Matrix(BLENDER_FROM_OPENCV_WORLD.tolist()).to_4x4()
 
 
-def _build_mesh(avatar: Avatar, name: str, collection: bpy.types.Collection) -> bpy.types.Object:
+def build_mesh(source: AvatarMesh, name: str, collection: bpy.types.Collection) -> bpy.types.Object:
     """Rest mesh with one UV corner a loop and smooth shading; vertices keep the avatar's order."""
-    source = avatar.mesh
     count, faces = len(source.vertices), np.ascontiguousarray(source.faces, dtype=np.int32)
     data = bpy.data.meshes.new(name)
     data.vertices.add(count)

@@ -32,17 +32,24 @@ def add_camera(
     intrinsics [3,3] px for image_size (width, height); world_to_camera [4,4], OpenCV axes. Non-square pixels live in
     the scene's render settings: see `frame_scene`.
     """
+    camera = bpy.data.objects.new(name, bpy.data.cameras.new(name))
+    aim_camera(camera, intrinsics, world_to_camera, image_size)
+    collection.objects.link(camera)
+    return camera
+
+
+def aim_camera(
+    camera: bpy.types.Object, intrinsics: np.ndarray, world_to_camera: np.ndarray, image_size: tuple[int, int]
+) -> None:
+    """Make a camera see what another OpenCV pinhole camera sees; arguments as for `add_camera`."""
     values = to_blender_camera(intrinsics, world_to_camera, *image_size)
-    data = bpy.data.cameras.new(name)
+    data = camera.data
     data.type, data.sensor_fit = "PERSP", "HORIZONTAL"
     data.sensor_width, data.lens = values.sensor_width_mm, values.focal_mm
     data.shift_x, data.shift_y = values.shift_x, values.shift_y
     data.clip_start, data.clip_end = 0.005, 100.0
-    camera = bpy.data.objects.new(name, data)
     camera.matrix_world = Matrix(values.matrix_world.tolist())
     camera["palm_pixel_aspect_y"] = values.pixel_aspect_y
-    collection.objects.link(camera)
-    return camera
 
 
 def frame_scene(

@@ -52,6 +52,20 @@ def set_exr_output(settings: bpy.types.ImageFormatSettings, alpha: bool) -> None
     settings.color_depth = "16"
 
 
+def set_multilayer_output(settings: bpy.types.ImageFormatSettings) -> None:
+    """All passes in one uncompressed OpenEXR of 32-bit floats."""
+    if hasattr(settings, "media_type"):
+        settings.media_type = "MULTI_LAYER_IMAGE"
+    settings.file_format = "OPEN_EXR_MULTILAYER"
+    settings.exr_codec, settings.color_depth = "NONE", "32"
+
+
+def add_aov(layer: bpy.types.ViewLayer, name: str, kind: str) -> None:
+    """A pass of the material's own. kind: COLOR or VALUE."""
+    aov = layer.aovs.add()
+    aov.name, aov.type = name, kind
+
+
 def studio_lights() -> Path:
     """The folder of the eight CC0 environments that Blender brings."""
     return Path(bpy.utils.system_resource("DATAFILES", path="studiolights/world"))

@@ -38,12 +38,17 @@ def find_environment(name: str) -> Path:
 
 @whole_or_nothing()
 def set_environment(
-    scene: bpy.types.Scene, path: Path, rotation: float = 0.0, strength: float = 1.0, name: str = "Environment"
+    scene: bpy.types.Scene,
+    path: Path,
+    rotation: float = 0.0,
+    strength: float = 1.0,
+    name: str = "Environment",
+    pack: bool = True,
 ) -> bpy.types.World:
     """Light the scene with an equirectangular picture.
 
-    rotation: radians about +Z, counter-clockwise seen from above; strength ≥ 0. Raises InputError for a file that
-    Blender cannot decode.
+    rotation: radians about +Z, counter-clockwise seen from above; strength ≥ 0; pack: keep the file in the .blend.
+    Raises InputError for a file that Blender cannot decode.
     """
     world = bpy.data.worlds.new(name)
     tree = compat.enable_nodes(world)
@@ -55,18 +60,25 @@ def set_environment(
     coordinates = tree.nodes.new("ShaderNodeTexCoord")
     for column, node in enumerate((coordinates, mapping, texture, background, output)):
         node.location = (250 * column - 800, 0)
-    image = materials.load_image(path, "Linear Rec.709" if path.suffix.lower() in (".exr", ".hdr") else "sRGB")
+    colour_space = "Linear Rec.709" if path.suffix.lower() in (".exr", ".hdr") else "sRGB"
+    image = materials.load_image(path, colour_space, pack)
     texture.image, texture.projection = image, "EQUIRECTANGULAR"
-    # the mapping turns the looked-up direction, so the light turns the other way
     mapping.vector_type = "POINT"
-    mapping.inputs["Rotation"].default_value = (0.0, 0.0, -rotation)
-    background.inputs["Strength"].default_value = strength
     tree.links.new(coordinates.outputs["Generated"], mapping.inputs["Vector"])
     tree.links.new(mapping.outputs["Vector"], texture.inputs["Vector"])
     tree.links.new(texture.outputs["Color"], background.inputs["Color"])
     tree.links.new(background.outputs["Background"], output.inputs["Surface"])
+    turn_environment(world, rotation, strength)
     scene.world = world
     return world
+
+
+def turn_environment(world: bpy.types.World, rotation: float, strength: float) -> None:
+    """Change how a world made by `set_environment` is hung and how bright it is."""
+    nodes = {node.type: node for node in world.node_tree.nodes}
+    # the mapping turns the looked-up direction, so the light turns the other way
+    nodes["MAPPING"].inputs["Rotation"].default_value = (0.0, 0.0, -rotation)
+    nodes["BACKGROUND"].inputs["Strength"].default_value = strength
 
 
 def direction_to_uv(directions: np.ndarray) -> np.ndarray:

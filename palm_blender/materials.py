@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import bpy
+import numpy as np
 
 from ..engine.avatar.folder import Avatar
 from ..engine.errors import InputError
@@ -25,8 +27,41 @@ GLOSS_IN_ALBEDO = {"harp": 0.03}
 IOR 1.4, which their albedo contains and the shader adds once more."""
 
 
+@dataclass(frozen=True)
+class SkinImages:
+    """What a skin's shader reads at the surface's UVs."""
+
+    albedo: bpy.types.Image
+    roughness: bpy.types.Image
+    normal: bpy.types.Image
+    """tangent space, +Y up, stored as 0.5 + 0.5 n"""
+    interpolation: str = "Cubic"
+    """"Cubic" smooths what is seen from close up, "Linear" gives back what the pictures hold"""
+
+
 def skin_material(avatar: Avatar, name: str) -> bpy.types.Material:
     """The avatar's skin; its textures are packed, so that the scene can be moved without the avatar folder."""
+    return skin_shader(load_skin(avatar), name, GLOSS_IN_ALBEDO.get(avatar.method, 0.0))
+
+
+def load_skin(avatar: Avatar) -> SkinImages:
+    """An avatar's textures. Raises InputError for one that Blender cannot decode."""
+    return SkinImages(
+        load_image(avatar.image("albedo.png"), "sRGB"),
+        load_image(avatar.image("roughness.png"), "Non-Color"),
+        load_image(avatar.image("normal.png"), "Non-Color"),
+    )
+
+
+def skin_images_of(material: bpy.types.Material) -> SkinImages:
+    """The textures of a material made by `skin_material` or `skin_shader`."""
+    nodes = {node.label: node for node in material.node_tree.nodes if node.type == "TEX_IMAGE"}
+    images = (nodes[name].image for name in ("albedo", "roughness", "normal"))
+    return SkinImages(*images, interpolation=nodes["albedo"].interpolation)
+
+
+def skin_shader(images: SkinImages, name: str, gloss: float = 0.0) -> bpy.types.Material:
+    """Skin with these textures. gloss: reflectance to take off the albedo."""
     material = bpy.data.materials.new(name)
     tree = compat.enable_nodes(material)
     tree.nodes.clear()
@@ -47,12 +82,12 @@ def skin_material(avatar: Avatar, name: str) -> bpy.types.Material:
         "Roughness": 0.5,
     }.items():
         shader.inputs[socket].default_value = value
-    albedo = _texture(tree, avatar.image("albedo.png"), "sRGB", (-300, 300))
-    roughness = _texture(tree, avatar.image("roughness.png"), "Non-Color", (-300, 0))
-    normal = _texture(tree, avatar.image("normal.png"), "Non-Color", (-300, -300))
+    albedo = texture_node(tree, images.albedo, "albedo", images.interpolation, (-300, 300))
+    roughness = texture_node(tree, images.roughness, "roughness", images.interpolation, (-300, 0))
+    normal = texture_node(tree, images.normal, "normal", images.interpolation, (-300, -300))
     bump = tree.nodes.new("ShaderNodeNormalMap")
     bump.space, bump.uv_map, bump.location = "TANGENT", "UVMap", (0, -300)
-    diffuse = _without_gloss(tree, albedo.outputs["Color"], GLOSS_IN_ALBEDO.get(avatar.method, 0.0))
+    diffuse = _without_gloss(tree, albedo.outputs["Color"], gloss)
     tree.links.new(diffuse, shader.inputs["Base Color"])
     tree.links.new(roughness.outputs["Color"], shader.inputs["Roughness"])
     tree.links.new(normal.outputs["Color"], bump.inputs["Color"])
@@ -60,13 +95,25 @@ def skin_material(avatar: Avatar, name: str) -> bpy.types.Material:
     return material
 
 
-def _texture(
-    tree: bpy.types.NodeTree, path: Path, colour_space: str, location: tuple[int, int]
+def texture_node(
+    tree: bpy.types.NodeTree, image: bpy.types.Image, label: str, interpolation: str, location: tuple[int, int] = (0, 0)
 ) -> bpy.types.ShaderNodeTexImage:
+    """A node that reads an image at the surface's UVs."""
     node = tree.nodes.new("ShaderNodeTexImage")
-    node.image = load_image(path, colour_space)
-    node.label, node.location, node.interpolation = path.stem, location, "Cubic"
+    node.image, node.label, node.location, node.interpolation = image, label, location, interpolation
     return node
+
+
+def image_from_array(values: np.ndarray, name: str, colour_space: str) -> bpy.types.Image:
+    """An image in memory, 32-bit float. values: [H,W] or [H,W,3], first row on top; "Non-Color" or linear ones."""
+    height, width = values.shape[:2]
+    image = bpy.data.images.new(name, width, height, alpha=False, float_buffer=True)
+    image.colorspace_settings.name = colour_space
+    pixels = np.ones((height, width, 4), np.float32)
+    pixels[..., :3] = values[::-1] if values.ndim == 3 else values[::-1, :, None]
+    image.pixels.foreach_set(pixels.ravel())
+    image.update()
+    return image
 
 
 def _without_gloss(tree: bpy.types.NodeTree, colour: bpy.types.NodeSocket, gloss: float) -> bpy.types.NodeSocket:

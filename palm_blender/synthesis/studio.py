@@ -1,0 +1,156 @@
+"""The studio: one hand in front of one camera in one light, photographed again and again by one Blender process."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from ...engine.avatar.folder import read_avatar
+from ...engine.datasets.palm_files import Camera
+from ...engine.hand.loop_refinement import refined_fields
+from ...engine.hand.model_file import read_model_file
+from .. import cameras, lighting, render
+from .. import scene as scenes
+from . import environments, passes
+from .hand_shape import OPEN_HAND
+from .posed_hand import AvatarHand, PersonHand, PosedHand, fingertips
+from .posed_mesh import shaped_mesh
+from .recipe import Recipe
+from .shots import FramePixels, Light, Shot, Unit
+from .skin_maps import skin_maps
+from .skin_regions import hand_surface
+
+
+class Studio:
+    """Owns Blender's open file: one per process. Unsaved work is discarded.
+
+    device: what Cycles really renders on, in words; denoised: whether pictures are; seconds: time spent by stage.
+    """
+
+    def __init__(self, recipe: Recipe, device: str = "auto"):
+        """device: as `render.choose_device` takes it. Raises InputError for one that is not there."""
+        self.recipe = recipe
+        self.seconds: dict[str, float] = {}
+        self._temporary = tempfile.TemporaryDirectory(prefix="palm-studio-")
+        self._scene = scenes.empty_scene()
+        self.denoised = _set_up(self._scene, recipe)
+        self.device = render.choose_device(self._scene, device)
+        self._camera = cameras.add_camera("camera", np.diag([1e3, 1e3, 1]), np.eye(4), (2, 2), self._scene.collection)
+        self._worlds: dict[str, bpy.types.World] = {}
+        self._fields = read_model_file(OPEN_HAND)
+        self._refined = refined_fields(self._fields, recipe.refine_levels())
+        self._hand: PosedHand | None = None
+        self._labels: bpy.types.Scene | None = None
+        self._posed: tuple[str, int] | None = None
+        self._keypoints = np.zeros((21, 3))
+
+    def load(self, unit: Unit) -> None:
+        """Build the unit's hand in place of the one before. Raises PalmError."""
+        with self._timed("hand"):
+            self._clear()
+            self._hand = self._build_hand(unit)
+            self._labels = passes.label_scene(self._hand.collection, self._camera)
+            self._labels.view_layers[0].material_override = passes.label_material(self._hand.images)
+            self._posed = None
+
+    def take(self, unit: Unit, shot: Shot) -> FramePixels:
+        """One shot of the unit that was loaded last. Raises PalmError."""
+        if self._hand is None or self._labels is None:
+            raise ValueError("no hand is loaded")
+        folder = unit.folders[shot.folder]
+        camera = folder.cameras[shot.camera]
+        with self._timed("pose"):
+            if self._posed != (shot.folder, shot.frame):
+                self._keypoints = self._hand.pose(folder.poses[shot.frame])
+                self._posed = (shot.folder, shot.frame)
+            self._aim(camera)
+            self._light(shot.light)
+            self._scene.cycles.seed = shot.seed % (1 << 31)
+        with self._timed("picture"):
+            picture = passes.read_picture(self._render(self._scene))
+        with self._timed("labels"):
+            labels = passes.read_labels(self._render(self._labels), camera.world_to_camera)
+        with self._timed("encoding"):
+            image = passes.to_display(picture, self.recipe.background)
+        return FramePixels(image, picture.radiance, *labels, self._keypoints.copy())
+
+    def _render(self, scene: bpy.types.Scene) -> dict[str, np.ndarray]:
+        return passes.render_layers(scene, Path(self._temporary.name) / f"{scene.name}.exr")
+
+    def _build_hand(self, unit: Unit) -> PosedHand:
+        if unit.person is None:
+            source = read_avatar(unit.avatar)
+            tips = fingertips(source.mesh, self._fields, source.betas, source.handedness)
+            return AvatarHand(source, tips, unit.name, self._scene)
+        maps = skin_maps(hand_surface(self._fields), unit.person.skin, self.recipe.texture_px())
+        mesh = shaped_mesh(self._refined, np.asarray(unit.betas, float))
+        return PersonHand(mesh, self._fields["tip_vertices"], maps, unit.name, self._scene)
+
+    def _clear(self) -> None:
+        """Remove the hand that was there with all that came with it."""
+        if self._labels is not None:
+            bpy.data.scenes.remove(self._labels)
+        kept = {self._scene, self._camera, self._camera.data, *self._worlds.values()}
+        kept |= {world_image(world) for world in self._worlds.values()}
+        kinds = (
+            bpy.data.objects, bpy.data.meshes, bpy.data.armatures, bpy.data.materials, bpy.data.images,
+            bpy.data.collections, bpy.data.actions,
+        )  # fmt: skip
+        bpy.data.batch_remove({block for kind in kinds for block in kind} - kept)
+        self._hand = self._labels = self._posed = None
+
+    def _aim(self, camera: Camera) -> None:
+        size = (camera.width, camera.height)
+        cameras.aim_camera(self._camera, camera.intrinsics, camera.world_to_camera, size)
+        for scene in (self._scene, self._labels):
+            cameras.frame_scene(scene, self._camera, size, None)
+
+    def _light(self, light: Light) -> None:
+        world = self._worlds.get(light.environment)
+        if world is None:
+            path = self.environment_file(light.environment)
+            world = lighting.set_environment(self._scene, path, name=light.environment, pack=False)
+            self._worlds[light.environment] = world
+        lighting.turn_environment(world, light.rotation, light.strength)
+        if self._scene.world != world:
+            self._scene.world = world
+
+    def environment_file(self, name: str) -> Path:
+        """The picture that an environment is: our rig's, one of Blender's, or the file itself. Raises InputError."""
+        if name == environments.RIG:
+            path = Path(self._temporary.name) / "rig.exr"
+            return path if path.is_file() else environments.write_rig(path)
+        path = lighting.find_environment(name)
+        environments.check_light_file(path)
+        return path
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def world_image(world: bpy.types.World) -> bpy.types.Image:
+    """The picture of a world made by `lighting.set_environment`."""
+    (node,) = (node for node in world.node_tree.nodes if node.type == "TEX_ENVIRONMENT")
+    return node.image
+
+
+def _set_up(scene: bpy.types.Scene, recipe: Recipe) -> bool:
+    """The picture's settings. Returns whether it will be denoised."""
+    denoised = render.use_cycles(scene, recipe.samples, 0, recipe.denoise)
+    render.use_photo_colours(scene)
+    scene.render.use_persistent_data = True
+    scene.render.film_transparent = recipe.background != "environment"
+    scene.view_layers[0].name = passes.LAYER
+    passes.compat.set_multilayer_output(scene.render.image_settings)
+    return denoised
