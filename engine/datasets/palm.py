@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DatasetError
-from .palm_files import Camera, Poses, read_cameras, read_poses, read_quality, read_set_facts
+from .palm_files import Camera, Poses, read_cameras, read_poses, read_quality, read_set_facts, write_palm_set
 from .palm_pixels import FramePixels, load_frame, picture_size
-from .palm_writer import SubjectFrame, write_palm_set, write_palm_subject
+from .palm_writer import SubjectFrame, write_palm_subject
 
 __all__ = [
     "Camera",

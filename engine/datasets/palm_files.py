@@ -1,6 +1,6 @@
 """The annotation files of a PALM subject: cameras.npy, poses.npy, and the quality file of the whole set. NumPy only.
 
-All three are pickled dictionaries inside a `.npy`; they go through the reader that builds nothing but data.
+All three are pickled dictionaries inside a `.npy`; they are read by the reader that builds nothing but data.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import DatasetError, InputError
-from ..files import read_json
+from ..files import read_json, write_json
 from ..hand.safe_pickle import load_object_array
 from ..outside import numbers
 
@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 SET_FILE = "dataset.json"
 """Beside the subjects, in data sets that this project wrote: what the official layout does not say."""
+SET_SCHEMA = 1
 MAX_SIDE_PX = 16_384
 
 
@@ -52,6 +53,19 @@ class Poses(NamedTuple):
         """[T] bool: a number of the frame is NaN or infinite."""
         frames = np.concatenate([self.global_orient, self.hand_pose, self.transl], axis=1)
         return ~np.isfinite(frames).all(1)
+
+
+class SubjectPoses(NamedTuple):
+    """MANO's parameters of T frames, absolute."""
+
+    betas: np.ndarray
+    """[10]"""
+    global_orient: np.ndarray
+    """[T,3] axis-angle, radians."""
+    hand_pose: np.ndarray
+    """[T,45] axis-angle, radians, flat hand = 0."""
+    transl: np.ndarray
+    """[T,3] metres."""
 
 
 class SetFacts(NamedTuple):
@@ -149,3 +163,33 @@ def _dictionary(path: Path) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise DatasetError(f"{path} holds {type(value).__name__}, not named values: copy it again")
     return value
+
+
+def write_cameras(path: Path, cameras: Mapping[str, Camera]) -> None:
+    """Write cameras.npy as the published readers want it."""
+    described = {
+        name: {"K": camera.intrinsics, "Rt": camera.world_to_camera, "height": camera.height, "width": camera.width}
+        for name, camera in cameras.items()
+    }
+    _save_dictionary(path, {"cameras": described})
+
+
+def write_poses(path: Path, poses: SubjectPoses, hands_mean: np.ndarray) -> None:
+    """Write poses.npy, finger poses relative to the hand model's mean pose [45]."""
+    relative = {
+        "betas": np.asarray(poses.betas, dtype=np.float32)[None],
+        "hand_pose": (np.asarray(poses.hand_pose) - hands_mean).astype(np.float32),
+        "global_orient": np.asarray(poses.global_orient, dtype=np.float32),
+        "transl": np.asarray(poses.transl, dtype=np.float32),
+    }
+    _save_dictionary(path, relative)
+
+
+def write_palm_set(root: Path, facts: Mapping[str, Any]) -> None:
+    """Write ROOT/dataset.json: hand_model (a name), exact_masks, and whatever else is worth knowing of the set."""
+    root.mkdir(parents=True, exist_ok=True)
+    write_json(root / SET_FILE, {"schema_version": SET_SCHEMA, **facts})
+
+
+def _save_dictionary(path: Path, value: dict[str, Any]) -> None:
+    np.save(path, np.array(value, dtype=object))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..avatar.image_headers import is_whole_image
 from ..errors import DatasetError
+from .palm_normals import decode_normals
 
 if TYPE_CHECKING:
     from .palm import PalmFrame
@@ -78,24 +79,6 @@ def mend_mask(mask: np.ndarray, silhouette: np.ndarray) -> np.ndarray:
     outer = cv2.dilate(fitted, np.ones((DILATE_PX, DILATE_PX), np.uint8), iterations=2)
     held = (mask.astype(np.uint8) * outer + inner) > 0
     return cv2.medianBlur(held.astype(np.uint8), MEDIAN_PX) > 0
-
-
-def decode_normals(encoded: np.ndarray) -> np.ndarray:
-    """uint8 [H,W,3] of (n + 1) / 2 with x right, y up, z to the camera → unit normals in OpenCV axes, zero where unknown.
-
-    A channel of 0 marks an unknown normal.
-    """
-    known = (encoded > 0).all(-1, keepdims=True)
-    normals = (encoded.astype(np.float32) / 255 * 2 - 1) * np.array([1, -1, -1], np.float32)
-    length = np.linalg.norm(normals, axis=-1, keepdims=True)
-    return np.where(known & (length > 1e-3), normals / np.maximum(length, 1e-3), 0).astype(np.float32)
-
-
-def encode_normals(normals: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Unit normals [H,W,3] in OpenCV axes, known [H,W] bool → uint8 [H,W,3], the inverse of `decode_normals`."""
-    flipped = normals * np.array([1, -1, -1])
-    encoded = np.clip(np.rint((flipped + 1) / 2 * 255), 1, 255).astype(np.uint8)
-    return np.where(known[..., None], encoded, 0).astype(np.uint8)
 
 
 def _widen(mask: np.ndarray) -> np.ndarray:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ..avatar.texture_files import write_png8
-from ..files import atomic_folder, write_json
-from .palm_files import SET_FILE, Camera
-from .palm_pixels import encode_normals
-
-SET_SCHEMA = 1
+from ..files import atomic_folder
+from .palm_files import Camera, SubjectPoses, write_cameras, write_poses
+from .palm_normals import encode_normals
 
 
 class SubjectFrame(NamedTuple):
@@ -32,19 +30,6 @@ class SubjectFrame(NamedTuple):
     """[H,W,3] unit normals in the camera's OpenCV axes, zero where there is none."""
 
 
-class SubjectPoses(NamedTuple):
-    """MANO's parameters of T frames, absolute."""
-
-    betas: np.ndarray
-    """[10]"""
-    global_orient: np.ndarray
-    """[T,3] axis-angle, radians."""
-    hand_pose: np.ndarray
-    """[T,45] axis-angle, radians, flat hand = 0."""
-    transl: np.ndarray
-    """[T,3] metres."""
-
-
 def write_palm_subject(
     root: Path,
     subject: str,
@@ -61,31 +46,11 @@ def write_palm_subject(
     """
     root.mkdir(parents=True, exist_ok=True)
     with atomic_folder(root / subject, force) as folder:
-        described = {
-            name: {"K": camera.intrinsics, "Rt": camera.world_to_camera, "height": camera.height, "width": camera.width}
-            for name, camera in cameras.items()
-        }
-        _save_dictionary(folder / "cameras.npy", {"cameras": described})
-        relative = {
-            "betas": np.asarray(poses.betas, dtype=np.float32)[None],
-            "hand_pose": (np.asarray(poses.hand_pose) - hands_mean).astype(np.float32),
-            "global_orient": np.asarray(poses.global_orient, dtype=np.float32),
-            "transl": np.asarray(poses.transl, dtype=np.float32),
-        }
-        _save_dictionary(folder / "poses.npy", relative)
+        write_cameras(folder / "cameras.npy", cameras)
+        write_poses(folder / "poses.npy", poses, hands_mean)
         for frame in frames:
             _write_pictures(folder, frame)
     return root / subject
-
-
-def write_palm_set(root: Path, facts: Mapping[str, Any]) -> None:
-    """Write ROOT/dataset.json: hand_model (a name), exact_masks, and whatever else is worth knowing of the set."""
-    root.mkdir(parents=True, exist_ok=True)
-    write_json(root / SET_FILE, {"schema_version": SET_SCHEMA, **facts})
-
-
-def _save_dictionary(path: Path, value: dict[str, Any]) -> None:
-    np.save(path, np.array(value, dtype=object))
 
 
 def _write_pictures(folder: Path, frame: SubjectFrame) -> None:

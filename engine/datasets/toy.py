@@ -25,8 +25,8 @@ from ..rendering.mesh import MeshTopology, mesh_topology, see, surface_values
 from ..rendering.mesh_pbr import MeshRenderConfig, MeshScene, render_mesh
 from ..rendering.rasterize import to_image
 from ..rendering.surface import vertex_normals
-from .palm_files import Camera
-from .palm_writer import SubjectFrame, SubjectPoses, write_palm_set, write_palm_subject
+from .palm_files import Camera, SubjectPoses, write_palm_set
+from .palm_writer import SubjectFrame, write_palm_subject
 from .toy_scene import ToySubject, posed_vertices, toy_environment, toy_subjects
 from .toy_skin import SkinTextures, skin_textures
 

@@ -19,8 +19,9 @@ from engine.datasets.palm import (
     write_palm_set,
     write_palm_subject,
 )
-from engine.datasets.palm_pixels import decode_normals, encode_normals, mend_mask
-from engine.datasets.palm_writer import SubjectPoses
+from engine.datasets.palm_files import SubjectPoses
+from engine.datasets.palm_normals import decode_normals, encode_normals
+from engine.datasets.palm_pixels import mend_mask
 from engine.errors import DatasetError
 
 HEIGHT, WIDTH, FRAMES = 60, 80, 3
