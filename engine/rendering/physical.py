@@ -124,7 +124,7 @@ def scatter(
     )
     to_light, density = directions.reshape(-1, 3)[which], density.reshape(-1)[which]
     above = torch.nonzero((normals.detach()[interval] * to_light).sum(1) > 1e-6)[:, 0]
-    surface_t = _surface_distances(samples, rays)
+    surface_t = surface_distances(samples, rays)
     color, demodulated = directions_w.new_zeros(rays, 3), directions_w.new_zeros(rays, 3)
     visibility = directions_w.new_zeros(rays)
     # With gradient the reflection is kept for the way back; without, blocks keep to the budget whatever the number of samples.
@@ -175,7 +175,7 @@ def _trace(
 
 
 @torch.no_grad()
-def _surface_distances(samples: PackedSamples, rays: int) -> Tensor:
+def surface_distances(samples: PackedSamples, rays: int) -> Tensor:
     """[R] metres along each ray to where its signed distance first turns negative; infinite where it does not.
 
     Light is looked for from there at the latest: a point inside would be in its own shadow.

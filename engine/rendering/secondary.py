@@ -31,20 +31,48 @@ class Secondary(NamedTuple):
     """[N,3] linear radiance that the blocking surface sends along the ray, already times its opacity."""
 
 
+class Blockers(NamedTuple):
+    """Where N rays are blocked. No gradient."""
+
+    visibility: Tensor
+    """[N] in [0,1]: the share of light from afar that arrives."""
+    ray: Tensor
+    """[H] int64, rising: the rays that something blocks."""
+    t: Tensor
+    """[H] metres along them to where the signed distance first crosses zero."""
+
+
 @torch.no_grad()
 def trace_secondary(
     scene: ImplicitScene, origins_s: Tensor, directions_s: Tensor, hand: Tensor, config: RenderConfig
 ) -> Secondary:
+    """Follow root-space rays [N,3] that leave the surface; what blocks them shines with the radiance field's colour.
+
+    Rays as for `find_blockers`; without config.bounce what blocks is black.
+    """
+    found = find_blockers(scene, origins_s, directions_s, hand, config)
+    bounced = origins_s.new_zeros(len(origins_s), 3)
+    if config.bounce and len(found.ray):
+        ray = found.ray
+        points = points_along(origins_s, directions_s, ray, found.t)
+        radiance = _radiance(scene, points, directions_s[ray], hand[ray])
+        bounced[ray] = (1 - found.visibility[ray])[:, None] * radiance
+    return Secondary(found.visibility, bounced)
+
+
+@torch.no_grad()
+def find_blockers(
+    scene: ImplicitScene, origins_s: Tensor, directions_s: Tensor, hand: Tensor, config: RenderConfig
+) -> Blockers:
     """Follow root-space rays [N,3] that leave the surface; their start counts as outside.
 
     A ray is blocked from the first interval on at whose near end the signed distance is ≥ 0 and at whose far end it is < 0; what
     lies before does not count, for a start within the surface's own soft shell would shadow itself (published renderer).
-    The optical depth beyond takes the distance as linear between lattice points; the bounce is the radiance field's colour where
-    the distance crosses zero.
+    The optical depth beyond takes the distance as linear between lattice points.
     """
     count = len(origins_s)
     visibility = origins_s.new_ones(count)
-    bounced = origins_s.new_zeros(count, 3)
+    nothing = Blockers(visibility, hand.new_zeros(0), visibility[:0])
     intervals = lattice_intervals(
         origins_s,
         directions_s,
@@ -54,7 +82,7 @@ def trace_secondary(
         max_distance_m=config.secondary_distance_m,
     )
     if not len(intervals.ray):
-        return Secondary(visibility, bounced)
+        return nothing
     near, far = _distances(scene, origins_s, directions_s, hand, intervals)
     for _ in range(CLOSER_LOOKS):
         intervals, near, far = _look_closer(scene, origins_s, directions_s, hand, intervals, near, far)
@@ -64,19 +92,13 @@ def trace_secondary(
     before_ray = passed[rows] - entries[rows].long()
     blocking = torch.nonzero(passed > before_ray)[:, 0]
     if not len(blocking):
-        return Secondary(visibility, bounced)
+        return nothing
     ray = intervals.ray[blocking]
     depth = _optical_depth(scene, near[blocking], far[blocking]) * intervals.length[blocking]
     visibility = torch.exp(-depth.new_zeros(count).index_add(0, ray, depth))
-    if config.bounce:
-        first = torch.nonzero(entries & (passed == before_ray + 1))[:, 0]
-        hit = intervals.select(first)
-        t = hit.start + hit.length * near[first] / (near[first] - far[first])
-        radiance = _radiance(
-            scene, points_along(origins_s, directions_s, hit.ray, t), directions_s[hit.ray], hand[hit.ray]
-        )
-        bounced[hit.ray] = (1 - visibility[hit.ray])[:, None] * radiance
-    return Secondary(visibility, bounced)
+    first = torch.nonzero(entries & (passed == before_ray + 1))[:, 0]
+    hit = intervals.select(first)
+    return Blockers(visibility, hit.ray, hit.start + hit.length * near[first] / (near[first] - far[first]))
 
 
 def _distances(
