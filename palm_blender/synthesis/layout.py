@@ -42,6 +42,7 @@ DEPTH_RANGE_M = 1.8
 PICTURES = ("images", "masks", "mano", "normals", "depth", "albedo", "roughness")
 RADIANCE = "radiance"
 LABELS = "labels"
+ENVIRONMENTS = "environments"
 
 
 def kinds_of(recipe: Recipe) -> tuple[str, ...]:
@@ -99,6 +100,22 @@ def write_shot(root: Path, unit: Unit, shot: Shot, pixels: FramePixels, recipe: 
     _made(path.parent)
     with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(record, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def keep_environment(root: Path, name: str, source: Path) -> None:
+    """Keep a copy of a light beside the pictures that it lit: ROOT/environments/NAME.exr. Raises OutputError, InputError.
+
+    name: as a recipe gives it; source: its file. A copy that is there already is left alone.
+    """
+    kept = _made(root / ENVIRONMENTS) / f"{Path(name).stem}{source.suffix.lower()}"
+    try:
+        content = source.read_bytes()
+        if kept.is_file() and kept.stat().st_size == len(content) and kept.read_bytes() == content:
+            return
+    except OSError as error:
+        raise InputError(f"environment {source} cannot be read ({error.strerror}): check its rights") from error
+    with atomic_file(kept) as temporary:
+        temporary.write_bytes(content)
 
 
 def encoded(pixels: FramePixels, recipe: Recipe) -> dict[str, np.ndarray]:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
-from ...engine.errors import InputError
 from .draws import Stream, draws
+from .environments import candidates
 from .recipe import Recipe
 from .shots import Light
 
-FOLDER_SUFFIXES = (".exr", ".hdr")
 STRENGTHS = (0.6, 1.7)
 """Least and most of a varied light, drawn evenly in stops."""
 
@@ -19,9 +16,9 @@ STRENGTHS = (0.6, 1.7)
 def light_of(recipe: Recipe, names: tuple[str, ...], index: int, frame: int) -> Light:
     """The light of one frame of unit `index`, chosen among names, files and folders of files.
 
-    Raises InputError for a folder without environments.
+    Raises InputError for an environment that is not there.
     """
-    choices = [choice for name in names for choice in environments_of(name)]
+    choices = [choice for name in names for choice in candidates(name)]
     own = draws(recipe.seed, Stream.LIGHT, index, frame)
     # always drawn, so that one option does not change what another one draws
     chosen, turn, stops = own.random(3)
@@ -30,21 +27,6 @@ def light_of(recipe: Recipe, names: tuple[str, ...], index: int, frame: int) -> 
         return Light(name, 0.0, 1.0)
     low, high = np.log(STRENGTHS)
     return Light(name, round(float(2 * np.pi * turn), 6), round(float(np.exp(low + (high - low) * stops)), 6))
-
-
-def environments_of(name: str) -> tuple[str, ...]:
-    """The environment of a name or file; of a folder, such as a download from Poly Haven, all its .exr and .hdr, sorted."""
-    folder = Path(name)
-    if not folder.is_dir():
-        return (name,)
-    try:
-        found = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in FOLDER_SUFFIXES)
-    except OSError as error:
-        raise InputError(f"environments {name} cannot be listed ({error.strerror}): check the folder") from error
-    found = [file for file in found if not file.startswith(".")]
-    if not found:
-        raise InputError(f"environments {name}: no .exr or .hdr in this folder: give another one, or a file")
-    return tuple(str(folder / file) for file in found)
 
 
 def noise_seeds(recipe: Recipe, index: int, frame: int, count: int) -> list[int]:
