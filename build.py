@@ -1,10 +1,13 @@
-"""Headless Blender: an avatar folder becomes a scene or a render.
+"""Headless Blender: an avatar folder becomes a scene or a render; data sets of labelled hands.
 
     python build.py scene NAME.palmhand -o scene.blend
     python build.py render NAME.palmhand -o out.png [--pose FILE] [--frame N] [--env NAME|FILE] [--camera turntable]
+    python build.py cohort --subjects N --out DIR
+    python build.py harp-relit --train-env A --eval-env B --out DIR
+    python build.py animate NAME.palmhand --poses FILE --out DIR|file.mp4
     blender -b -P build.py -- render NAME.palmhand -o out.png
 
-The first two need the `bpy` package (`make setup`), the third Blender itself.
+`python` needs the `bpy` package (`make setup`); the last line is for Blender itself and does the others too.
 """
 
 from __future__ import annotations
@@ -48,11 +51,15 @@ def say(stream: TextIO, line: str) -> None:
 
 def main() -> int:
     load_package()
+    arguments = own_arguments(sys.argv)
+    if arguments[:1] == ["_worker"]:  # started by our own data-set renderer
+        return importlib.import_module(f"{PACKAGE}.palm_blender.synthesis.worker").main(Path(arguments[1]))
     commands = importlib.import_module(f"{PACKAGE}.palm_blender.commands")
     return commands.main(
-        own_arguments(sys.argv),
+        arguments,
         report=lambda label, value: say(sys.stdout, f"{label:>8}: {value}"),
         complain=lambda line: say(sys.stderr, line),
+        stream=sys.stdout,
     )
 
 

@@ -6,11 +6,12 @@ import argparse
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
-from ..engine.errors import InputError, MissingDependencyError, OutputError, PalmError
+from ..engine.errors import Cancelled, InputError, MissingDependencyError, OutputError, PalmError
 from ..engine.files import check_output
 from .console import one_line_errors
+from .synthesis import dataset_commands
 
 if TYPE_CHECKING:
     import bpy
@@ -30,6 +31,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line. Needs no Blender, so that help is instant."""
     main = argparse.ArgumentParser(prog="build.py", description="From an avatar folder to a Blender scene or a render.")
     verbs = main.add_subparsers(dest="verb", required=True)
+    dataset_commands.add_verbs(verbs)
     scene = verbs.add_parser("scene", help="write a .blend with the rigged hand, its light and its camera")
     render = verbs.add_parser("render", help="render the hand with Cycles")
     for verb, result in ((scene, "scene.blend"), (render, "picture, .png or .exr")):
@@ -58,9 +60,12 @@ def parser() -> argparse.ArgumentParser:
 _PLACEMENT_HELP = "keep the wrist where the photo had it, or where the pose file puts it"
 
 
-def run(arguments: list[str], report: Report) -> None:
+def run(arguments: list[str], report: Report, stream: TextIO) -> None:
     """Carry out a command line. Raises PalmError with one line for the user; argparse exits by itself."""
     args = parser().parse_args(arguments)
+    if args.verb in dataset_commands.VERBS:
+        dataset_commands.run(args, stream, report)
+        return
     if importlib.util.find_spec("bpy") is None:
         raise MissingDependencyError("Blender is missing: run `make setup`, or `blender -b -P build.py -- …`")
     _check(args)
@@ -176,11 +181,17 @@ def _render(
         report("note", note)
 
 
-def main(arguments: list[str], report: Report, complain: Callable[[str], None]) -> int:
-    """Exit status of a command line: 0, or 2 after one line that says what was wrong."""
+def main(arguments: list[str], report: Report, complain: Callable[[str], None], stream: TextIO) -> int:
+    """Exit status of a command line: 0; 2 after one line that says what was wrong; 128 + N where signal N ended it.
+
+    stream: where progress is shown.
+    """
     try:
         with one_line_errors():
-            run(arguments, report)
+            run(arguments, report, stream)
+    except Cancelled as error:
+        complain(str(error))
+        return getattr(error, "status", 130)
     except PalmError as error:
         complain(f"error: {error}")
         return 2

@@ -60,6 +60,22 @@ def set_multilayer_output(settings: bpy.types.ImageFormatSettings) -> None:
     settings.exr_codec, settings.color_depth = "NONE", "32"
 
 
+def set_video_output(render: bpy.types.RenderSettings) -> None:
+    """H.264 in an .mp4, near to lossless, without sound."""
+    if hasattr(render.image_settings, "media_type"):
+        render.image_settings.media_type = "VIDEO"
+    render.image_settings.file_format = "FFMPEG"
+    render.image_settings.color_mode = "RGB"
+    ffmpeg = render.ffmpeg
+    ffmpeg.format, ffmpeg.codec, ffmpeg.audio_codec = "MPEG4", "H264", "NONE"
+    ffmpeg.constant_rate_factor, ffmpeg.ffmpeg_preset, ffmpeg.gopsize = "PERC_LOSSLESS", "GOOD", 12
+
+
+def sequencer_strips(editor: bpy.types.SequenceEditor) -> Any:
+    """The video editor's strips, made in it with `.new_image(…)`; called sequences before 4.4."""
+    return editor.strips if hasattr(editor, "strips") else editor.sequences
+
+
 def add_aov(layer: bpy.types.ViewLayer, name: str, kind: str) -> None:
     """A pass of the material's own. kind: COLOR or VALUE."""
     aov = layer.aovs.add()

@@ -1,0 +1,64 @@
+"""The line that says how far a run is: rewritten on a terminal, now and then in a log."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TextIO
+
+LOG_EVERY_S = 10.0
+RECENT_FRAMES = 64
+
+
+def progress_text(done: int, total: int, seconds_per_frame: float | None) -> str:
+    """ "frame 120 of 1841 · 0.9 s a frame · 28 min left" """
+    parts = [f"frame {done} of {total}"]
+    if seconds_per_frame is not None:
+        digits = 1 if seconds_per_frame >= 0.1 else 2
+        parts.append(f"{seconds_per_frame:.{digits}f} s a frame")
+        if done < total:
+            parts.append(f"{duration(seconds_per_frame * (total - done))} left")
+    return " · ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """In the unit that a person would choose."""
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 100 * 60:
+        return f"{round(seconds / 60)} min"
+    hours = seconds / 3600
+    return f"{hours:.1f} h" if hours < 48 else f"{hours / 24:.1f} days"
+
+
+class ProgressLine:
+    """Shows frames as they are finished. The rate is that of the last frames, so that a slow start is forgotten."""
+
+    def __init__(self, stream: TextIO, total: int, done: int = 0):
+        """done: frames that were whole before this run."""
+        self._stream, self._total, self._done = stream, total, done
+        self._times = deque([time.monotonic()], maxlen=RECENT_FRAMES)
+        self._logged = -LOG_EVERY_S
+        self._open = False
+
+    def advance(self) -> None:
+        """One more frame is whole."""
+        self._done += 1
+        now = time.monotonic()
+        self._times.append(now)
+        rate = (now - self._times[0]) / (len(self._times) - 1)
+        text = progress_text(self._done, self._total, rate)
+        if self._stream.isatty():
+            self._stream.write(f"\r\033[K{text}")
+            self._open = True
+        elif now - self._logged >= LOG_EVERY_S or self._done == self._total:
+            self._stream.write(f"{text}\n")
+            self._logged = now
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Other lines may follow."""
+        if self._open:
+            self._stream.write("\n")
+            self._stream.flush()
+            self._open = False
