@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,11 @@ from .placement import UPRIGHT, moved_rigidly, placed_vertices, rounded
 from .pose_choice import poses_of_file
 from .recipe import Recipe
 from .shots import Folder, HandPose, Shot, ShotId, Unit
-from .views import phone_camera, shift_into_view
+from .views import outermost, phone_camera, shift_into_view
 
 CAMERA = "MCU_02"
 STEM_DIGITS = 6
+PLACING_VERTICES = 4000
 _REST_RAD = 1e-3
 
 
@@ -95,9 +97,14 @@ def _avatar_path(recipe: Recipe) -> Path:
     return Path(recipe.avatar)
 
 
-def _as_in_the_photo(
-    shape: HandShape, poses: list[HandPose], capture: CaptureInfo, camera: Camera
-) -> list[HandPose]:  # fmt: skip
+def _thinned(shape: HandShape) -> HandShape:
+    """The hand with a few thousand of its vertices, enough to say where it is; its faces mean nothing then."""
+    step = -(-len(shape.vertices) // PLACING_VERTICES)
+    fields = {name: getattr(shape, name)[::step] for name in ("vertices", "weights", "posedirs", "wrist_cap")}
+    return replace(shape, **fields)
+
+
+def _as_in_the_photo(shape: HandShape, poses: list[HandPose], capture: CaptureInfo, camera: Camera) -> list[HandPose]:
     """As the file says where the camera sees the first frame; else the whole motion moved so that its first wrist is
     the photo's."""
     if _in_picture(placed_vertices(shape, poses[0]), camera):
@@ -124,5 +131,6 @@ def _whole_in_view(shape: HandShape, poses: list[HandPose], camera: Camera, side
     upright = UPRIGHT if side == "right" else mirror @ UPRIGHT @ mirror
     rotation = upright if at_rest else np.eye(3)
     turned = [moved_rigidly(shape, pose, rotation, np.zeros(3)) for pose in poses]
-    shift = shift_into_view(np.concatenate([placed_vertices(shape, pose) for pose in turned]), camera)
+    thin = _thinned(shape)
+    shift = shift_into_view(np.concatenate([outermost(placed_vertices(thin, pose), camera) for pose in turned]), camera)
     return [pose._replace(transl=pose.transl + shift) for pose in turned]

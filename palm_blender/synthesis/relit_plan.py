@@ -20,7 +20,7 @@ from .pose_choice import freed, poses_of_file, spread
 from .poses import POSES
 from .recipe import Recipe
 from .shots import Folder, HandPose, Shot, ShotId, Unit
-from .views import phone_camera, phone_shift
+from .views import outermost, phone_camera, phone_shift
 
 MOTIONS = ("hand_flip", "finger_movement")
 """Sequences take them in turn."""
@@ -73,15 +73,14 @@ def _frames(recipe: Recipe, index: int) -> tuple[PoseSequence, list[int]]:
     return motion, spread(len(motion), recipe.frames, f"the motion {path.name}")
 
 
-def _before_the_phone(
-    recipe: Recipe, shape: HandShape, poses: list[HandPose], index: int
-) -> tuple[HandPose, ...]:  # fmt: skip
+def _before_the_phone(recipe: Recipe, shape: HandShape, poses: list[HandPose], index: int) -> tuple[HandPose, ...]:
     """The motion as a whole held upright and turned a little, so near that the picture just holds all of it."""
     own = draws(recipe.seed, Stream.VIEW, index)
     yaw, pitch, roll = np.deg2rad([YAW_DEG, PITCH_DEG, ROLL_DEG]) * own.uniform(-1, 1, 3)
     rotation = turned_upright(yaw, pitch, roll)
     origin = rotation @ shape.joints[0]
     held = [moved_rigidly(shape, pose, rotation, -origin) for pose in poses]
-    points = np.concatenate([placed_vertices(shape, pose) for pose in held])
-    shift = phone_shift(points, phone_camera(recipe.width, recipe.height), own.random())
+    camera = phone_camera(recipe.width, recipe.height)
+    points = np.concatenate([outermost(placed_vertices(shape, pose), camera) for pose in held])
+    shift = phone_shift(points, camera, own.random())
     return tuple(rounded(pose._replace(transl=pose.transl + shift)) for pose in held)

@@ -20,17 +20,29 @@ def phone_camera(width: int, height: int) -> Camera:
     return Camera(pinhole_matrix(PHONE_FOCAL * min(width, height), width, height), np.eye(4), height, width)
 
 
+def outermost(points: np.ndarray, camera: Camera, margin: float = MARGIN) -> np.ndarray:
+    """The few of points [N,3] that alone decide what `shift_into_view` answers."""
+    beyond = points[:, 2:] * _reach(camera, margin)
+    sides = np.concatenate([points[:, :2] - beyond, -points[:, :2] - beyond], axis=1)
+    return points[sides.argmax(0)]
+
+
 def shift_into_view(points: np.ndarray, camera: Camera, margin: float = MARGIN) -> np.ndarray:
     """The shift [3] that brings points [N,3] as near to a camera with Rt = identity as its picture allows, centred.
 
     Exact: x + X ≤ a (z + Z) for every point is linear in the shift (X, Y, Z).
     """
-    half = np.array([camera.width / camera.intrinsics[0, 0], camera.height / camera.intrinsics[1, 1]]) / 2
-    reach = half * (1 - 2 * margin)
-    beyond = points[:, None, 2] * reach
+    reach = _reach(camera, margin)
+    beyond = points[:, 2:] * reach
     high, low = (points[:, :2] - beyond).max(0), (-points[:, :2] - beyond).max(0)
     depth = float(((high + low) / (2 * reach)).max())
     return np.array([*(low - high) / 2, depth])
+
+
+def _reach(camera: Camera, margin: float) -> np.ndarray:
+    """[2] how far from the optical axis the picture shows, in metres a metre of depth; the principal point is central."""
+    half = np.array([camera.width / camera.intrinsics[0, 0], camera.height / camera.intrinsics[1, 1]]) / 2
+    return half * (1 - 2 * margin)
 
 
 def phone_shift(points: np.ndarray, camera: Camera, looseness: float) -> np.ndarray:
