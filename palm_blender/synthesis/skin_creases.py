@@ -1,4 +1,4 @@
-"""Lines across the fingers, wrinkles of the knuckles and the ridges of palmar skin, as fields over the surface. NumPy only."""
+"""Lines across the fingers and wrinkles of the knuckles, as fields over the surface. NumPy only."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import numpy as np
 
 from .skin_noise import Noise, smooth_noise
 from .skin_regions import HandSurface, SkinPoints, along_bone, bone_ends, finger_membership, joint_axis
-
-RIDGE_M = 4.8e-4
-"""From one ridge of a fingerprint to the next (Cummins and Midlo 1943: 0.4 to 0.55 mm in adults)."""
 
 
 def _line(distance: np.ndarray, width: float) -> np.ndarray:
@@ -35,15 +32,15 @@ def flexion_creases(hand: HandSurface, points: SkinPoints, noise: Noise) -> np.n
             # The finger's root crease lies at the web, nearly halfway along the first phalanx.
             lines = _line(along - 0.46 * length, 5e-4) + 0.7 * _line(along - 0.5 * length - 1.5 * sway[near], 4e-4)
         elif rank == 1:
-            gap = 0.0012 + 1.2 * sway[near]
-            lines = _line(along - gap, 4e-4) + 0.85 * _line(along + gap, 4e-4)
-            lines = lines + 0.35 * _line(along - 2.9 * gap, 3e-4) + 0.3 * _line(along + 2.7 * gap, 3e-4)
+            gap = 0.0011 + 0.6 * sway[near]
+            lines = _line(along - gap, 3.6e-4) + 0.8 * _line(along + gap, 3.4e-4)
+            lines = lines + 0.4 * _line(along - 2.7 * gap, 2.6e-4) + 0.35 * _line(along + 2.5 * gap, 2.6e-4)
         else:
             lines = _line(along + 0.3 * sway[near], 4e-4) + 0.35 * _line(along - 0.0016 - sway[near], 3e-4)
         lines = lines + 0.16 * _line(along - (0.48 * length if rank == 0 and joint < 13 else 0), 2.2e-3)
         total[near] += finger[near] * lines
-    broken = 0.85 + 0.22 * smooth_noise(noise, points.position, 0.003, 45)
-    return np.clip(total * broken, 0, 1)
+    broken = 0.78 + 0.22 * smooth_noise(noise, points.position, 0.003, 45)
+    return np.clip(total * np.clip(broken, 0.3, 1), 0, 0.9)
 
 
 def knuckle_wrinkles(hand: HandSurface, points: SkinPoints, noise: Noise) -> np.ndarray:
@@ -85,24 +82,3 @@ def _thumb_back(hand: HandSurface) -> np.ndarray:
     own = hand.nail & (hand.skinning[:, 15] > 0.5)
     mean = hand.normals[own].mean(0)
     return (mean / np.linalg.norm(mean)).astype(np.float32)
-
-
-def friction_ridges(hand: HandSurface, points: SkinPoints, noise: Noise) -> np.ndarray:
-    """[N] in [-1,1]: the ridges of palmar skin: whorls on the fingers' pads, flowing across palm and phalanges."""
-    position = points.position
-    warp = 0.0016 * smooth_noise(noise, position, 0.011, 46) + 0.0009 * smooth_noise(noise, position, 0.005, 47)
-    across_palm = 0.75 * position[:, 2] + 0.65 * position[:, 0] + 2.2 * warp
-    field = across_palm
-    for joint, tip in ((3, 1), (6, 2), (9, 4), (12, 3), (15, 0)):
-        finger = finger_membership(points, joint)
-        axis = joint_axis(hand, joint)
-        start, end = hand.joints[joint], hand.tips[tip]
-        core = start + 0.52 * (end - start)
-        offset = position - core
-        along = offset @ axis
-        sideways = np.sqrt(np.maximum((offset**2).sum(1) - along**2, 0))
-        whorl = np.sqrt((0.8 * along) ** 2 + sideways**2) + 0.5 * warp
-        flow = along + 0.9 * warp
-        pad = np.clip((along + 0.009) / 0.004, 0, 1)
-        field = np.where(finger > 0.5, np.where(pad > 0.5, whorl, flow), field)
-    return np.sin(2 * np.pi * field / RIDGE_M)

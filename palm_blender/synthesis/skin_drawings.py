@@ -16,12 +16,12 @@ CELL_M = 1.5e-4
 MARGIN_M = 0.004
 
 PALM_LINES = (
-    # (s from the wrist 0 to the knuckles 1, t from the index knuckle 0 to the little one 1), quadratic Bezier points
-    ((0.78, 1.22), (0.74, 0.62), (1.03, 0.36)),
-    ((0.76, -0.22), (0.78, 0.45), (0.50, 0.98)),
-    ((0.75, -0.22), (0.62, 0.42), (0.10, 0.40)),
+    # cubic Bezier points (s from the wrist 0 to the knuckles 1, t from the index knuckle 0 to the little one 1)
+    ((0.79, 1.24), (0.72, 0.84), (0.80, 0.40), (1.08, 0.24)),
+    ((0.77, -0.24), (0.80, 0.24), (0.73, 0.62), (0.46, 1.00)),
+    ((0.765, -0.24), (0.76, 0.20), (0.46, 0.50), (0.05, 0.40)),
 )
-"""Distal and proximal transverse creases and the thenar crease, as `engine.avatar.regions` draws them."""
+"""Distal and proximal transverse creases and the thenar crease."""
 
 
 class Sheet(NamedTuple):
@@ -50,7 +50,7 @@ class Drawings(NamedTuple):
     back: Sheet
     """Channels: vein, pigment (natural logarithm of melanin's multiple), mole in [0,1], tendon."""
     palm: Sheet
-    """Channels: main creases, fine creases."""
+    """Channels: main creases, fine creases, the valleys about the main ones."""
 
 
 class SpotCounts(NamedTuple):
@@ -66,7 +66,7 @@ def draw(hand: HandSurface, counts: SpotCounts, fine_lines: float, generator: np
     low = hand.vertices[:, [0, 2]].min(0) - MARGIN_M
     shape = np.ceil((hand.vertices[:, [0, 2]].max(0) + MARGIN_M - low) / CELL_M).astype(int) + 2
     back = Sheet(low, np.zeros((*shape, 4), np.float32))
-    palm = Sheet(low, np.zeros((*shape, 2), np.float32))
+    palm = Sheet(low, np.zeros((*shape, 3), np.float32))
     # a generator each, so that one kind of drawing does not shift another
     veins, spots, creases, fine = generator.spawn(4)
     _draw_veins(back, hand, veins)
@@ -135,13 +135,12 @@ def _draw_veins(sheet: Sheet, hand: HandSurface, generator: np.random.Generator)
         gate = gates[min(2, max(0, round(k / 2 + generator.normal() * 0.3)))]
         node = web + (gate - web) * generator.uniform(0.3, 0.55) + generator.normal(size=2) * 0.003
         nodes.append(node)
-        thin, strength = generator.uniform(0.0009, 0.0014), generator.uniform(0.45, 0.9)
+        thin, strength = generator.uniform(0.0012, 0.0019), generator.uniform(0.4, 0.9)
         for start, end, sway in ((web, node, 0.0022), (node, gate, 0.003)):
             way = _wander(start, end, sway, generator)
             grow = np.linspace(0.75 if start is web else 1.0, 1.0 if start is web else 1.25, len(way))
-            fade = (
-                strength * np.clip(np.linspace(0.2, 2.0, len(way)) if start is web else 1.0, 0, 1) * np.ones(len(way))
-            )
+            rise = np.clip(np.linspace(0.2, 2.0, len(way)) if start is web else 1.0, 0, 1)
+            fade = strength * rise * np.clip(0.8 + 0.3 * _waves(len(way), 3, generator), 0.25, 1.2)
             if end is gate:
                 beyond = gate + np.array([0.03, generator.normal() * 0.004])
                 tail = _wander(gate, beyond, 0.001, generator, 8)
@@ -150,7 +149,8 @@ def _draw_veins(sheet: Sheet, hand: HandSurface, generator: np.random.Generator)
     for first, second in itertools.pairwise(nodes):
         if generator.random() < 0.75:
             way = _wander(first, second, 0.003, generator)
-            _stroke(sheet, 0, way, np.full(len(way), 0.0009), np.full(len(way), generator.uniform(0.35, 0.7)))
+            sunk = np.sin(np.linspace(0.1, np.pi - 0.1, len(way))) ** 0.8
+            _stroke(sheet, 0, way, np.full(len(way), 0.0013), generator.uniform(0.25, 0.6) * sunk)
 
 
 def _draw_tendons(sheet: Sheet, hand: HandSurface) -> None:
@@ -212,24 +212,46 @@ def _palm_frame(hand: HandSurface) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _draw_palm_lines(sheet: Sheet, hand: HandSurface, generator: np.random.Generator) -> None:
+    """The three main creases: each a bundle of strands that part and join, in a valley, frayed towards its end."""
     origin, upward, across = _palm_frame(hand)
-    share = np.linspace(0, 1, 40)[:, None]
+    count = 60
+    share = np.linspace(0, 1, count)[:, None]
+    bernstein = [(1 - share) ** 3, 3 * share * (1 - share) ** 2, 3 * share**2 * (1 - share), share**3]
     for line in PALM_LINES:
-        a, b, c = (np.array(p) + generator.normal(size=2) * 0.022 for p in line)
-        curve = (1 - share) ** 2 * a + 2 * share * (1 - share) * b + share**2 * c
-        way = origin + curve[:, :1] * upward + curve[:, 1:] * across
-        way = way + _shake(len(way), 3.5e-4, generator)
-        strength = np.clip(4.5 * (1 - share[:, 0]), 0, 1) * (0.6 + 0.4 * np.clip(6 * share[:, 0], 0, 1))
-        strength *= 1 + 0.12 * np.convolve(generator.normal(size=len(way)), np.ones(5) / 5, "same")
-        width = 4.2e-4 * (0.55 + 0.45 * strength)
-        _stroke(sheet, 0, way, width, strength)
-        _stroke(sheet, 0, way, 4.5 * width, 0.16 * strength)
-        # side branches, and a second line that runs along for a while
-        for _ in range(generator.integers(3, 7)):
-            start = way[generator.integers(4, len(way) - 4)]
-            end = start + generator.normal(size=2) * 0.006 + 0.002
-            branch = _wander(start, end, 0.0006, generator, 8)
-            _stroke(sheet, 1, branch, np.full(8, 2.2e-4), np.linspace(0.8, 0.1, 8))
+        control = [np.array(point) + generator.normal(size=2) * 0.022 for point in line]
+        curve = sum(weight * point for weight, point in zip(bernstein, control, strict=True))
+        way = origin + curve[:, :1] * upward + curve[:, 1:] * across + _shake(count, 3.0e-4, generator)
+        fade = np.clip(3.2 * (1 - share[:, 0]), 0, 1) * (0.55 + 0.45 * np.clip(7 * share[:, 0], 0, 1))
+        sideways = np.gradient(way, axis=0)[:, ::-1] * [-1, 1]
+        sideways /= np.linalg.norm(sideways, axis=1, keepdims=True)
+        _stroke(sheet, 2, way, np.full(count, generator.uniform(1.6e-3, 2.2e-3)), fade)
+        for strand in range(3):
+            aside = (0.0, 4.5e-4, -4.5e-4)[strand] + 2.6e-4 * _waves(count, 5, generator)
+            strength = fade * np.clip((0.82, 0.34, 0.34)[strand] + 0.34 * _waves(count, 9, generator), 0, 1)
+            width = (3.0e-4, 2.1e-4, 2.1e-4)[strand] * (0.8 + 0.4 * strength)
+            _stroke(sheet, 0, way + aside[:, None] * sideways, width, strength)
+        _fray(sheet, way, generator)
+
+
+def _fray(sheet: Sheet, way: np.ndarray, generator: np.random.Generator) -> None:
+    """Branches that leave a main crease [P,2] at a narrow angle, more of them towards its end."""
+    for _ in range(generator.integers(6, 12)):
+        at = int(len(way) * generator.uniform(0.1, 1) ** 0.6) - 2
+        heading = way[min(at + 3, len(way) - 1)] - way[max(at - 3, 0)]
+        heading = heading / np.linalg.norm(heading) * generator.choice([-1, 1], p=[0.25, 0.75])
+        turn = generator.choice([-1, 1]) * generator.uniform(0.25, 0.8)
+        cosine, sine = np.cos(turn), np.sin(turn)
+        direction = np.array([cosine * heading[0] - sine * heading[1], sine * heading[0] + cosine * heading[1]])
+        length = generator.gamma(3, 0.0022)
+        branch = _wander(way[at], way[at] + length * direction, 0.05 * length, generator, 10)
+        _stroke(sheet, 1, branch, np.full(10, 1.9e-4), generator.uniform(0.5, 0.95) * np.linspace(1, 0.05, 10))
+
+
+def _waves(count: int, waves: int, generator: np.random.Generator) -> np.ndarray:
+    """[count] smooth, of about unit variance, with up to so many waves along it."""
+    share = np.linspace(0, 2 * np.pi, count)
+    turn, size = generator.uniform(0, 2 * np.pi, waves), generator.normal(size=waves)
+    return sum(size[k] * np.sin((k + 1) * share / 1.3 + turn[k]) for k in range(waves)) * (2 / waves) ** 0.5
 
 
 def _shake(count: int, size: float, generator: np.random.Generator) -> np.ndarray:
@@ -241,17 +263,18 @@ def _shake(count: int, size: float, generator: np.random.Generator) -> np.ndarra
 def _draw_fine_lines(sheet: Sheet, hand: HandSurface, amount: float, generator: np.random.Generator) -> None:
     """Short faint creases over the palm, most across it, and along the fingers' pads."""
     origin, upward, across = _palm_frame(hand)
-    for _ in range(int(110 * amount)):
+    upward_unit, across_unit = upward / np.linalg.norm(upward), across / np.linalg.norm(across)
+    for _ in range(int(300 * amount)):
         s, t = generator.uniform(0.0, 1.12), generator.uniform(-0.3, 1.25)
         start = origin + s * upward + t * across
-        heading = generator.choice([0.2, 1.25, 1.9]) + generator.normal() * 0.3
-        length = generator.gamma(3, 0.0032)
-        direction = np.cos(heading) * upward / np.linalg.norm(upward) + np.sin(heading) * across / np.linalg.norm(
-            across
-        )
-        way = _wander(start, start + length * direction, length * 0.06, generator, 10)
-        strength = generator.uniform(0.25, 0.8) * np.sin(np.linspace(0.15, np.pi - 0.15, 10)) ** 0.7
-        _stroke(sheet, 1, way, np.full(10, generator.uniform(1.6e-4, 2.6e-4)), strength)
+        # mostly along the hand below the fingers, across it on the ball of the little finger, both on the thumb's
+        heading = generator.choice([0.15, 1.2, 1.9], p=[0.45, 0.3, 0.25] if s > 0.6 else [0.2, 0.4, 0.4])
+        heading += generator.normal() * 0.28
+        length = generator.gamma(2, 0.0032)
+        direction = np.cos(heading) * upward_unit + np.sin(heading) * across_unit
+        way = _wander(start, start + length * direction, length * 0.05, generator, 10)
+        strength = (0.10 + 0.55 * generator.random() ** 2.5) * np.sin(np.linspace(0.15, np.pi - 0.15, 10)) ** 0.7
+        _stroke(sheet, 1, way, np.full(10, generator.uniform(1.4e-4, 2.2e-4)), strength)
     for joint in range(1, 16):
         if joint in (13,):
             continue
@@ -259,12 +282,12 @@ def _draw_fine_lines(sheet: Sheet, hand: HandSurface, amount: float, generator: 
         follows = hand.tips[{3: 1, 6: 2, 9: 4, 12: 3, 15: 0}[joint]] if joint % 3 == 0 else hand.joints[joint + 1]
         bone = follows[[0, 2]] - start
         sideways = np.array([-bone[1], bone[0]]) / np.linalg.norm(bone)
-        for _ in range(int(7 * amount)):
+        for _ in range(int(16 * amount)):
             place = start + generator.uniform(0.1, 0.9) * bone + generator.normal() * 0.003 * sideways
             length, tilt = generator.gamma(3, 0.0011), generator.normal() * 0.35
             direction = sideways + tilt * bone / np.linalg.norm(bone)
             if generator.random() < 0.3:
                 direction = bone / np.linalg.norm(bone) + 0.3 * tilt * sideways
             way = _wander(place - length * direction / 2, place + length * direction / 2, length * 0.05, generator, 8)
-            strength = generator.uniform(0.2, 0.6) * np.sin(np.linspace(0.15, np.pi - 0.15, 8))
+            strength = (0.1 + 0.45 * generator.random() ** 2) * np.sin(np.linspace(0.15, np.pi - 0.15, 8))
             _stroke(sheet, 1, way, np.full(8, 1.8e-4), strength)

@@ -42,6 +42,10 @@ HORNY_SCATTER, PALM_SCATTER = 0.035, 0.13
 CAROTENE_DEPTH = 0.10
 """Optical depth at its peak of the carotenoids in a palm's horny layer, which hold more than any other skin (Alaluf et al.
 2002) and make thick horny skin yellowish."""
+VESSEL_CM = 0.0005
+"""5 µm, the radius of a capillary. Light crosses or misses vessels, so that blood takes less than its spectrum says where it
+is almost black, in the Soret band: skin is redder and less yellow than with blood spread evenly (correction of Svaasand et
+al. as van Veen et al. 2002 put it, (1 - exp(-2 a r)) / (2 a r))."""
 MELANIN_EVENNESS = 1.5
 """Shape of the gamma distribution of melanin over a patch: melanosomes gather in cells and caps, so that light also passes
 between them (the sieve effect), and dark skin stays paler and less saturated than an even film would be."""
@@ -87,6 +91,8 @@ def reflectance(skin: Composition) -> np.ndarray:
     other = 0.244 + 85.3 * np.exp(-(wave - 154.0) / 66.2)
     molar = oxygenation * OXYHAEMOGLOBIN + (1 - oxygenation) * DEOXYHAEMOGLOBIN
     haemoglobin = np.log(10.0) * molar * HAEMOGLOBIN_G_PER_L / HAEMOGLOBIN_G_PER_MOL
+    opacity = 2 * VESSEL_CM * haemoglobin
+    haemoglobin = haemoglobin * -np.expm1(-opacity) / opacity
     melanosomes = melanin * 519.0 * (wave / 500.0) ** -3.0
     dermis = blood * haemoglobin + (1 - blood) * other
     scattering = 46.0 * (wave / 500.0) ** -1.421

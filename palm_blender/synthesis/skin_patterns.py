@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .skin_creases import RIDGE_M, flexion_creases, friction_ridges, knuckle_wrinkles
+from .skin_creases import flexion_creases, knuckle_wrinkles
 from .skin_drawings import Drawings, draw
 from .skin_noise import Noise, cell_ridges, make_noise, octaves, smooth_noise
 from .skin_optics import ColorTable, Composition, color_table, look_up, skin_color
@@ -25,15 +25,18 @@ from .skin_regions import (
     nail_frames,
     nails,
 )
+from .skin_ridges import RIDGE_M, friction_ridges
 from .skin_traits import SkinTraits
 
 PALM_PIGMENT = 0.2
 """Melanin of palms relative to the back: melanocytes are five times sparser there (Yamaguchi et al. 2004)."""
-PALM_BLOOD = 1.75
+PALM_BLOOD = 1.85
 NAIL_PLATE = np.array([0.80, 0.68, 0.56])
 """Linear colour of a thick nail plate over nothing: its free edge."""
 WRIST_CREASE_M = -0.005
 """The distal wrist crease lies this far beyond the wrist joint, towards the fingers."""
+RIDGE_HEIGHT_M = 1.7e-5
+"""Half the height of friction ridges."""
 FURROW_M = 0.95e-3
 """Between the furrows of skin on the back of the hand."""
 
@@ -75,6 +78,7 @@ class _Features(NamedTuple):
     mole: np.ndarray
     main_lines: np.ndarray
     fine_lines: np.ndarray
+    valley: np.ndarray
     tendon: np.ndarray
     plateau: np.ndarray
     """0 in the furrows of the back's skin, 1 between them"""
@@ -123,6 +127,7 @@ def _features(skin: SkinModel, points: SkinPoints, footprint: float) -> _Feature
         mole=back_sheet[:, 2] * upper * bare,
         main_lines=np.maximum(palm_sheet[:, 0] * (1 - on_finger), 0.8 * np.clip(wrist_lines, 0, 1)) * lower,
         fine_lines=palm_sheet[:, 1] * lower * bare,
+        valley=palm_sheet[:, 2] * (1 - on_finger) * lower,
         tendon=back_sheet[:, 3] * upper,
         plateau=plateau,
     )
@@ -157,7 +162,7 @@ def _albedo(skin: SkinModel, at: _Features) -> np.ndarray:
     log_melanin = np.log(traits.melanin) + at.palm * (np.log(palm_share) + 0.1 * mottled)
     log_melanin += mottled * (1 - 0.7 * at.palm) + 0.5 * at.pigment
     log_melanin += (0.22 + 0.3 * darkness) * at.knuckle + (0.14 + 0.12 * darkness) * at.wrinkle * (1 - at.palm)
-    log_melanin += at.palm * darkness * (1.25 * lines + 0.6 * at.fine_lines)
+    log_melanin += at.palm * darkness * (0.85 * lines + 0.5 * at.fine_lines)
     log_melanin += 0.35 * darkness * at.nail.fold + 0.28 * (0.6 - at.plateau) * (1 - at.palm)
     # spots make pigment of their own, so that they show on the lightest skin too
     melanin = np.exp(log_melanin) + 0.022 * at.pigment + 0.09 * at.mole
@@ -166,13 +171,13 @@ def _albedo(skin: SkinModel, at: _Features) -> np.ndarray:
     specks = octaves(noise, position, (0.0034, 0.0015), (0.07, 0.07), 10) * at.palm
     log_blood = np.log(traits.blood) + np.log(PALM_BLOOD) * at.palm + blotches + specks
     log_blood += traits.ruddiness * (0.42 * at.knuckle + 0.5 * at.tip + 0.25 * at.nail.fold + _mounds(skin, at))
-    log_blood += (0.5 * lines + 0.22 * at.fine_lines) * at.palm + 0.3 * at.wrinkle
+    log_blood += (0.35 * lines + 0.15 * at.fine_lines + 0.10 * at.valley) * at.palm + 0.3 * at.wrinkle
     color = look_up(skin.colors, melanin, np.exp(log_blood), at.palm * (1 - 0.5 * lines))
     # A vein takes red light from deep below while the skin above still scatters blue (Kienle et al. 1996)
     vein = (0.35 + 0.65 * traits.veins) * at.vein * (1 - 0.6 * darkness)
     color = color * np.exp(-vein[:, None] * np.array([0.17, 0.07, 0.04], np.float32))
     # furrows are darker: light that enters them seldom comes out again
-    deep = 0.22 * lines + 0.17 * at.fine_lines + 0.10 * at.wrinkle
+    deep = 0.20 * lines + 0.15 * at.fine_lines + 0.03 * at.valley + 0.10 * at.wrinkle
     color = color * np.exp(-deep[:, None] * np.array([0.8, 1.15, 1.2], np.float32))
     plate = at.nail.plate[:, None]
     return np.clip(color + plate * (_nail_color(skin, at) - color), 0.005, 0.9).astype(np.float32)
@@ -227,22 +232,34 @@ def _roughness(skin: SkinModel, at: _Features) -> np.ndarray:
 def _height(skin: SkinModel, at: _Features, footprint: float) -> np.ndarray:
     traits, position, noise = skin.traits, at.points.position, skin.noise
     bare, palm, age = 1 - at.nail.plate, at.palm, traits.wrinkles
-    furrows = (3.6e-5 + 4.6e-5 * age) * at.plateau * (1 - palm) * bare
+    furrows = (2.8e-5 + 4.6e-5 * age) * at.plateau * (1 - palm) * bare
     furrows = furrows * np.clip(1 + 0.25 * smooth_noise(noise, position, 0.007, 52), 0.3, 2)
     crosswise = smooth_noise(noise, position, (1.3e-3, 3e-3, 6.5e-3), 53)
     crosswise += 0.6 * smooth_noise(noise, position, (0.7e-3, 2e-3, 4e-3), 54)
     aged = -4.2e-5 * age * np.clip(1 - np.abs(crosswise) / 0.5, 0, 1) ** 1.5 * (1 - palm) * bare
     pores = -1.0e-5 * np.clip(smooth_noise(noise, position, 5.5e-4, 55) - 1.1, 0, 1) * _kept(4e-4, footprint) * bare
     grain = octaves(noise, position, (1.4e-3, 0.7e-3), (7e-6, 5e-6), 56) * bare
-    ridge_kept = _kept(0.5 * RIDGE_M, footprint)
-    ridges = 1.1e-5 * ridge_kept * friction_ridges(skin.hand, at.points, noise) * palm if ridge_kept > 0 else 0.0
+    ridge_height = RIDGE_HEIGHT_M * _kept(0.5 * RIDGE_M, footprint)
+    ridges = ridge_height * _ridges(skin, at) * bare if ridge_height > 0 else 0.0
     lines = np.maximum(at.flexion, at.main_lines)
-    creases = -(2.0e-4 * lines + 6.5e-5 * at.fine_lines + (1.1e-4 + 1.0e-4 * age) * at.wrinkle)
+    creases = -(2.2e-4 * lines + 7.0e-5 * at.fine_lines + 3.5e-4 * at.valley + (1.1e-4 + 1.0e-4 * age) * at.wrinkle)
     veins = (1.5e-4 + 4.5e-4 * traits.veins) * at.vein + (1.2e-4 + 1.5e-4 * age) * at.tendon
     spots = 2.0e-4 * at.mole
     fold = 7e-5 * at.nail.fold * bare
     ribs = 3e-6 * at.nail.plate * np.sin(at.nail.across * 60)
     return (furrows + aged + pores + grain + ridges + creases + veins + spots + fold + ribs).astype(np.float32)
+
+
+def _ridges(skin: SkinModel, at: _Features) -> np.ndarray:
+    """[N] in [-1,1]: friction ridges where skin is palmar, worn down in creases."""
+    result = np.zeros_like(at.palm)
+    there = np.flatnonzero(at.points.palm > 0.35)
+    points = SkinPoints(*(values[there] for values in at.points))
+    shown = np.clip((at.points.palm[there] - 0.35) / 0.3, 0, 1) * (
+        1 - 0.7 * np.maximum(at.flexion, at.main_lines)[there]
+    )
+    result[there] = shown * friction_ridges(skin.hand, skin.frames, points, skin.noise, skin.traits.seed)
+    return result
 
 
 def _kept(detail: float, footprint: float) -> float:

@@ -13,6 +13,10 @@ TIP_OF_JOINT = {3: 1, 6: 2, 9: 4, 12: 3, 15: 0}
 """Last joint of each finger → its row in the hand model's tip vertices."""
 
 
+NAIL_TO_TIP_M = 0.0016
+"""A nail's plate reaches at least this near to the end of its finger."""
+
+
 class HandSurface(NamedTuple):
     """The hand model as far as skin needs it: rest mesh at betas = 0, metres. V vertices, F triangles, T texture points."""
 
@@ -94,6 +98,8 @@ def nail_frames(hand: HandSurface) -> tuple[NailFrame, ...]:
         across = np.cross(along, outward)
         place = points @ np.stack([along, across], 1)
         low, high = place.min(0), place.max(0)
+        # the model marks only the root half of the little finger's nail
+        high[0] = max(high[0], hand.tips[tip] @ along - NAIL_TO_TIP_M)
         middle = (low + high) / 2
         centre = middle[0] * along + middle[1] * across + (points.mean(0) @ outward) * outward
         half_length, half_width = (high - low) / 2
