@@ -7,8 +7,8 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,6 +19,7 @@ from .places import RECIPE_FILE, avatar_folder
 from .pool import Event, Slot, work
 from .progress_line import ProgressLine, duration
 from .recipe import Recipe, read_recipe, to_json
+from .run_record import RunRecord, all_runs
 from .shots import ShotId
 from .task_board import Task, tasks_of
 
@@ -52,36 +53,7 @@ class Stopped(Cancelled):
         self.status = 128 + number
 
 
-@dataclass
-class Tally:
-    """What a run has seen."""
-
-    frames: int = 0
-    lost_workers: int = 0
-    peak_memory: int = 0
-    devices: set[str] = field(default_factory=set)
-    blenders: set[str] = field(default_factory=set)
-    denoised: set[bool] = field(default_factory=set)
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def count(self, event: Event) -> None:
-        facts = event.facts
-        self.peak_memory = max(self.peak_memory, int(facts.get("memory", 0)))
-        if event.kind == "ready":
-            self.devices.add(str(facts["device"]))
-            self.blenders.add(str(facts["blender"]))
-            self.denoised.add(bool(facts["denoised"]))
-        elif event.kind == "shot":
-            self.frames += 1
-            for stage in ("take", "write"):
-                self.seconds[stage] = self.seconds.get(stage, 0.0) + facts[stage]
-        elif event.kind == "loaded":
-            self.seconds["load"] = self.seconds.get("load", 0.0) + facts["seconds"]
-        elif event.kind == "lost":
-            self.lost_workers += 1
-
-
-def render_set(recipe: Recipe, run: Run, stream: TextIO, report: Report) -> Tally:
+def render_set(recipe: Recipe, run: Run, stream: TextIO, report: Report) -> RunRecord:
     """Make a data set, or what is missing of it. Raises PalmError; Stopped after SIGINT or SIGTERM.
 
     What was written stays whole whatever happens. The manifest comes last, from whichever run finds all units whole.
@@ -90,15 +62,15 @@ def render_set(recipe: Recipe, run: Run, stream: TextIO, report: Report) -> Tall
     shots = {unit: plan.shot_list(recipe, unit) for unit in units}
     prepare_folder(run.out, recipe, run.resume, run.shard)
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-    tally = Tally()
+    record = RunRecord(run.shard)
     start = time.monotonic()
     with _signals_into(events):
         tasks = _missing(recipe, run, shots, events)
-        _photograph(run, tasks, sum(map(len, shots.values())), events, tally, stream, report)
-        if tally.frames:
-            report("frames", f"{tally.frames} in {duration(time.monotonic() - start)}")
-        _finish(recipe, run, units, tally, events, report)
-    return tally
+        _photograph(run, tasks, sum(map(len, shots.values())), events, record, stream, report)
+        if record.frames:
+            report("frames", f"{record.frames} in {duration(time.monotonic() - start)}")
+        _finish(recipe, run, units, record, events, report)
+    return record
 
 
 def prepare_folder(out: Path, recipe: Recipe, resume_run: bool, shard: tuple[int, int]) -> None:
@@ -167,7 +139,7 @@ def _photograph(
     tasks: Sequence[Task],
     total: int,
     events: queue.SimpleQueue[Event],
-    tally: Tally,
+    record: RunRecord,
     stream: TextIO,
     report: Report,
 ) -> None:
@@ -178,21 +150,25 @@ def _photograph(
         opening = {"out": str(run.out.absolute()), "device": run.device, "threads": run.threads}
         slots = run.make_slots(opening, len(tasks), Path(scratch))
         happening = work(slots, tasks, events)
+        whole = False
         try:
             for event in happening:
-                _follow(event, tally, line, report)
+                _follow(event, record, line, report, run.out)
+            whole = not record.lost_workers
         finally:
             happening.close()
             line.close()
-    if tally.lost_workers:
-        resume.remove_leftovers(run.out, {shot.folder for task in tasks for shot in task.shots})
+            if not whole:  # a worker may have died as it wrote
+                resume.remove_leftovers(run.out, {shot.folder for task in tasks for shot in task.shots})
+            if record.frames:
+                with suppress(OutputError):  # a full disk: the run's own error says it
+                    record.save(run.out)
 
 
-def _follow(event: Event, tally: Tally, line: ProgressLine, report: Report) -> None:
-    new_device = event.kind == "ready" and event.facts["device"] not in tally.devices
-    tally.count(event)
-    if new_device:
+def _follow(event: Event, record: RunRecord, line: ProgressLine, report: Report, root: Path) -> None:
+    if record.count(event):
         line.close()
+        record.save(root)
         report("device", str(event.facts["device"]))
     elif event.kind == "shot":
         line.advance()
@@ -207,7 +183,7 @@ def _follow(event: Event, tally: Tally, line: ProgressLine, report: Report) -> N
 
 
 def _finish(
-    recipe: Recipe, run: Run, units: range, tally: Tally, events: queue.SimpleQueue[Event], report: Report
+    recipe: Recipe, run: Run, units: range, record: RunRecord, events: queue.SimpleQueue[Event], report: Report
 ) -> None:
     """Write the manifest if all units are whole, those of other shards too; else say what is missing."""
     others = [unit for unit in range(plan.unit_count(recipe)) if unit not in units]
@@ -219,20 +195,11 @@ def _finish(
     if missing:
         report("set", f"{place} (this part is whole; {missing} frames of other parts are missing)")
         return
-    facts = {
-        "devices": sorted(tally.devices),
-        "blender": sorted(tally.blenders),
-        "denoised": all(tally.denoised) and recipe.denoise,
-        "frames": tally.frames,
-        "lost_workers": tally.lost_workers,
-        "peak_memory_bytes": tally.peak_memory,
-        "seconds": {stage: round(seconds, 3) for stage, seconds in tally.seconds.items()},
-    }
-    digest = manifest.write_manifest(run.out, recipe, facts)
-    if recipe.denoise and not all(tally.denoised):
+    digest = manifest.write_manifest(run.out, recipe, {"runs": all_runs(run.out)})
+    if recipe.denoise and not all(worker["denoised"] for worker in record.workers):
         report("note", "this Blender has no denoiser: use more --samples against noise")
-    if tally.peak_memory:
-        report("memory", f"at most {tally.peak_memory / 2**20:.0f} MiB a worker")
+    if record.peak_memory:
+        report("memory", f"at most {record.peak_memory / 2**20:.0f} MiB a worker")
     report("labels", digest)
     report("set", place)
 

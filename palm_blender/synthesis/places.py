@@ -8,6 +8,7 @@ from .recipe import Recipe
 
 RECIPE_FILE = "recipe.json"
 AVATARS = "avatars"
+RUNS = "runs"
 
 
 def avatar_folder(root: Path, recipe: Recipe, index: int) -> Path:
