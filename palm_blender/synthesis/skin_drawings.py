@@ -140,7 +140,7 @@ def _draw_veins(sheet: Sheet, hand: HandSurface, generator: np.random.Generator)
             way = _wander(start, end, sway, generator)
             grow = np.linspace(0.75 if start is web else 1.0, 1.0 if start is web else 1.25, len(way))
             rise = np.clip(np.linspace(0.2, 2.0, len(way)) if start is web else 1.0, 0, 1)
-            fade = strength * rise * np.clip(0.8 + 0.3 * _waves(len(way), 3, generator), 0.25, 1.2)
+            fade = strength * rise * np.clip(0.85 + 0.16 * _waves(len(way), 3, generator), 0.5, 1.1)
             if end is gate:
                 beyond = gate + np.array([0.03, generator.normal() * 0.004])
                 tail = _wander(gate, beyond, 0.001, generator, 8)

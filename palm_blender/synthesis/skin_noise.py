@@ -45,8 +45,12 @@ def smooth_noise(noise: Noise, points: np.ndarray, wavelength: float | tuple[flo
         near, far = noise.values[base + layers[0]], noise.values[base + layers[1]]
         return near + fade[:, 2] * (far - near)
 
-    left = along_z(0, 0) + fade[:, 1] * (along_z(0, 1) - along_z(0, 0))
-    right = along_z(1, 0) + fade[:, 1] * (along_z(1, 1) - along_z(1, 0))
+    def along_y(x: int) -> np.ndarray:
+        near = along_z(x, 0)
+        return near + fade[:, 1] * (along_z(x, 1) - near)
+
+    left = along_y(0)
+    right = along_y(1)
     # Even lattice values have variance 1/3; the blend keeps about 0.48 of it on average over a cell.
     return (left + fade[:, 0] * (right - left)) * np.float32((3 / 0.48) ** 0.5)
 

@@ -232,22 +232,26 @@ def _roughness(skin: SkinModel, at: _Features) -> np.ndarray:
 def _height(skin: SkinModel, at: _Features, footprint: float) -> np.ndarray:
     traits, position, noise = skin.traits, at.points.position, skin.noise
     bare, palm, age = 1 - at.nail.plate, at.palm, traits.wrinkles
-    furrows = (2.8e-5 + 4.6e-5 * age) * at.plateau * (1 - palm) * bare
-    furrows = furrows * np.clip(1 + 0.25 * smooth_noise(noise, position, 0.007, 52), 0.3, 2)
-    crosswise = smooth_noise(noise, position, (1.3e-3, 3e-3, 6.5e-3), 53)
-    crosswise += 0.6 * smooth_noise(noise, position, (0.7e-3, 2e-3, 4e-3), 54)
-    aged = -4.2e-5 * age * np.clip(1 - np.abs(crosswise) / 0.5, 0, 1) ** 1.5 * (1 - palm) * bare
+    back = np.flatnonzero(palm < 0.98)
+    there = position[back]
+    furrows = np.zeros_like(palm)
+    uneven = np.clip(1 + 0.25 * smooth_noise(noise, there, 0.007, 52), 0.3, 2)
+    furrows[back] = (2.8e-5 + 4.6e-5 * age) * at.plateau[back] * uneven
+    crosswise = smooth_noise(noise, there, (1.3e-3, 3e-3, 6.5e-3), 53)
+    crosswise += 0.6 * smooth_noise(noise, there, (0.7e-3, 2e-3, 4e-3), 54)
+    furrows[back] -= 4.2e-5 * age * np.clip(1 - np.abs(crosswise) / 0.5, 0, 1) ** 1.5
+    furrows *= (1 - palm) * bare
     pores = -1.0e-5 * np.clip(smooth_noise(noise, position, 5.5e-4, 55) - 1.1, 0, 1) * _kept(4e-4, footprint) * bare
     grain = octaves(noise, position, (1.4e-3, 0.7e-3), (7e-6, 5e-6), 56) * bare
     ridge_height = RIDGE_HEIGHT_M * _kept(0.5 * RIDGE_M, footprint)
     ridges = ridge_height * _ridges(skin, at) * bare if ridge_height > 0 else 0.0
     lines = np.maximum(at.flexion, at.main_lines)
     creases = -(2.2e-4 * lines + 7.0e-5 * at.fine_lines + 3.5e-4 * at.valley + (1.1e-4 + 1.0e-4 * age) * at.wrinkle)
-    veins = (1.5e-4 + 4.5e-4 * traits.veins) * at.vein + (1.2e-4 + 1.5e-4 * age) * at.tendon
+    veins = (1.2e-4 + 4.2e-4 * traits.veins) * at.vein + (1.2e-4 + 1.5e-4 * age) * at.tendon
     spots = 2.0e-4 * at.mole
     fold = 7e-5 * at.nail.fold * bare
     ribs = 3e-6 * at.nail.plate * np.sin(at.nail.across * 60)
-    return (furrows + aged + pores + grain + ridges + creases + veins + spots + fold + ribs).astype(np.float32)
+    return (furrows + pores + grain + ridges + creases + veins + spots + fold + ribs).astype(np.float32)
 
 
 def _ridges(skin: SkinModel, at: _Features) -> np.ndarray:

@@ -53,7 +53,7 @@ def sample_traits(tone: str, age: float, female: bool, seed: int) -> SkinTraits:
     angle = low + uniform[0] * (high - low)
     light = tone in ("light", "medium")
     # The mean gives a* of 9 to 10 on medium skin; to be light at all, skin must hold little blood (the hand at rest).
-    blood = float(np.clip(0.0095 * np.exp(0.22 * normal[0]), 0.006, 0.015 if tone != "light" else 0.0085))
+    blood = float(np.clip(0.0095 * np.exp(0.22 * normal[0]), 0.006, 0.015 if tone != "light" else 0.009))
     oxygenation = 0.65 + 0.2 * uniform[1]
     years = np.clip((age - 20) / 50, 0, 1)
     freckles = int(generator.gamma(0.9, 60 if tone == "light" else 25)) if light else int(generator.gamma(0.7, 8))
