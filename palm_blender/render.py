@@ -52,19 +52,21 @@ def use_photo_colours(scene: bpy.types.Scene, view_transform: str = "Standard") 
 
 
 def choose_device(scene: bpy.types.Scene, wanted: str = "auto") -> str:
-    """Let Cycles render on "cpu", on "gpu", or on a GPU where there is one ("auto"). Returns the device in words.
+    """Let Cycles render on "cpu", on "gpu", on one of GPU_BACKENDS, or on a GPU where there is one ("auto").
 
-    Raises InputError for "gpu" on a machine where Cycles finds none.
+    Returns the device in words. Raises InputError for a GPU on a machine where Cycles finds none.
     """
     addon = bpy.context.preferences.addons.get("cycles")
+    backends = GPU_BACKENDS if wanted in ("auto", "gpu") else (wanted.upper(),)
     if wanted != "cpu" and addon is not None:
-        for backend in GPU_BACKENDS:
+        for backend in backends:
             names = _enable_gpus(addon.preferences, backend)
             if names:
                 scene.cycles.device = "GPU"
                 return f"{backend} ({', '.join(names)})"
-    if wanted == "gpu":
-        raise InputError("Cycles finds no GPU on this machine: check the driver, or use --device cpu")
+    if wanted not in ("auto", "cpu"):
+        kind = "" if wanted == "gpu" else f" for {wanted.upper()}"
+        raise InputError(f"Cycles finds no GPU{kind} on this machine: check the driver, or use --device cpu")
     scene.cycles.device = "CPU"
     return f"CPU ({os.cpu_count() or 1} threads)"
 

@@ -90,7 +90,8 @@ def prepare_folder(out: Path, recipe: Recipe, resume_run: bool, shard: tuple[int
             )
         if same:
             return
-    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+    # another part's run may be writing the recipe just now, under a hidden name
+    elif out.exists() and (not out.is_dir() or any(not path.name.startswith(".") for path in out.iterdir())):
         raise OutputError(f"{out} exists and is no data set: choose another --out")
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from ...engine import errors
@@ -96,10 +96,8 @@ class RaySlot:
         actor, self._actor = self._actor, None
         if actor is None:
             return
-        try:
+        with suppress(self._ray.exceptions.RayError):  # it is gone, or not yet anywhere
             self._ray.get(actor.close.remote(), timeout=GRACE_S + 5)
-        except self._ray.exceptions.RayError:  # it is gone, or not yet anywhere
-            pass
         self._ray.kill(actor)
 
     def _events(self, references: Any) -> Iterator[Mapping[str, Any]]:
@@ -170,9 +168,7 @@ def _actor_class(cluster: Cluster) -> Any:
         def _told(self, events):
             """Events, with what is raised as the last of them."""
             try:
-                # Ray sends into its generators, which not every iterator bears
-                for event in events():
-                    yield event  # noqa: UP028
+                yield from events()
             except self._lost as error:
                 yield {"event": "lost", "error": str(error)}
             except self._refused as error:
