@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from .skin_noise import Noise, smooth_noise
-from .skin_regions import HandSurface, SkinPoints, along_bone, bone_ends, finger_membership, joint_axis
+from .skin_regions import HandSurface, SkinPoints, along_bone, bone_ends, finger_membership, joint_axis, squared_length
 
 
 def _line(distance: np.ndarray, width: float) -> np.ndarray:
@@ -58,7 +58,7 @@ def knuckle_wrinkles(hand: HandSurface, points: SkinPoints, noise: Noise) -> np.
         reach, spacing, depth = ((0.0085, 0.00155, 1.0), (0.0042, 0.00125, 0.75))[rank == 2]
         finger = np.clip((finger_membership(points, joint) - 0.4) / 0.3, 0, 1) * back
         offset = points.position - hand.joints[joint]
-        near = np.flatnonzero((finger > 0) & ((offset**2).sum(1) < (3.0 * reach) ** 2))
+        near = np.flatnonzero((finger > 0) & (squared_length(offset) < (3.0 * reach) ** 2))
         position = points.position[near]
         axis = joint_axis(hand, joint)
         along = offset[near] @ axis - (0.0 if rank == 1 else 0.0008)

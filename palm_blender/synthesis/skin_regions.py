@@ -86,6 +86,11 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
 
 
+def squared_length(vectors: np.ndarray) -> np.ndarray:
+    """[N] of vectors [N,3]."""
+    return np.einsum("nk,nk->n", vectors, vectors)
+
+
 def nail_frames(hand: HandSurface) -> tuple[NailFrame, ...]:
     """One for each finger, from the vertices that the model calls its nail."""
     frames = []
@@ -110,8 +115,9 @@ def nail_frames(hand: HandSurface) -> tuple[NailFrame, ...]:
 
 def finger_membership(points: SkinPoints, joint: int) -> np.ndarray:
     """[N] in [0,1]: how much a point belongs to the finger of `joint` (1..15)."""
-    first = (joint - 1) // 3 * 3 + 1
-    return points.skinning[:, first : first + 3].sum(1)
+    first, weights = (joint - 1) // 3 * 3 + 1, points.skinning
+    # several times faster than a sum over so short an axis
+    return weights[:, first] + weights[:, first + 1] + weights[:, first + 2]
 
 
 def bone_ends(hand: HandSurface, joint: int) -> tuple[np.ndarray, np.ndarray]:
@@ -139,12 +145,11 @@ def knuckles(hand: HandSurface, points: SkinPoints) -> np.ndarray:
         width = (0.009, 0.0075, 0.005)[rank]
         if joint == 13:
             continue
-        band = np.exp(-((along_bone(hand, points, joint) / width) ** 2))
         if rank == 0:
             offset = points.position - hand.joints[joint]
-            band = 0.6 * np.exp(-(((offset - np.outer(offset[:, 1], [0, 1, 0])) / 0.009) ** 2).sum(1))
-            total += band
+            total += 0.6 * np.exp(-(offset[:, 0] ** 2 + offset[:, 2] ** 2) / 0.009**2)
         else:
+            band = np.exp(-((along_bone(hand, points, joint) / width) ** 2))
             total += band * finger_membership(points, joint)
     return np.clip(total * (1 - points.palm), 0, 1)
 
@@ -153,8 +158,8 @@ def fingertips(hand: HandSurface, points: SkinPoints) -> np.ndarray:
     """[N] in [0,1]: towards the ends of the fingers."""
     total = np.zeros_like(points.palm)
     for joint, tip in TIP_OF_JOINT.items():
-        distance = np.linalg.norm(points.position - hand.tips[tip], axis=1)
-        total += np.exp(-((distance / 0.013) ** 2)) * finger_membership(points, joint)
+        offset = points.position - hand.tips[tip]
+        total += np.exp(-squared_length(offset) / 0.013**2) * finger_membership(points, joint)
     return np.clip(total, 0, 1)
 
 
@@ -176,7 +181,7 @@ def nails(frames: tuple[NailFrame, ...], points: SkinPoints, footprint: float) -
     result = Nails(*(np.zeros_like(points.palm) for _ in range(4)))
     for frame in frames:
         offset = points.position - frame.centre
-        near = np.flatnonzero((offset**2).sum(1) < (2.2 * max(frame.half_length, frame.half_width)) ** 2)
+        near = np.flatnonzero(squared_length(offset) < (2.2 * max(frame.half_length, frame.half_width)) ** 2)
         near = near[points.normal[near] @ frame.outward > -0.1]
         along = offset[near] @ frame.along / frame.half_length
         across = offset[near] @ frame.across / frame.half_width
