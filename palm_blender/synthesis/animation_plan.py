@@ -23,6 +23,7 @@ from .views import outermost, phone_camera, shift_into_view
 CAMERA = "MCU_02"
 STEM_DIGITS = 6
 PLACING_VERTICES = 4000
+NEAREST_M = 0.05
 _REST_RAD = 1e-3
 
 
@@ -105,7 +106,7 @@ def _thinned(shape: HandShape) -> HandShape:
 
 
 def _as_in_the_photo(shape: HandShape, poses: list[HandPose], capture: CaptureInfo, camera: Camera) -> list[HandPose]:
-    """As the file says where the camera sees the first frame; else the whole motion moved so that its first wrist is
+    """As the file says where the camera sees the first frame's hand; else the whole motion moved so that its first wrist is
     the photo's."""
     if _in_picture(placed_vertices(shape, poses[0]), camera):
         return poses
@@ -117,11 +118,12 @@ def _as_in_the_photo(shape: HandShape, poses: list[HandPose], capture: CaptureIn
 
 
 def _in_picture(vertices: np.ndarray, camera: Camera) -> bool:
+    """Whether the camera has at least half of the hand before it and in its picture."""
     depth = vertices @ camera.world_to_camera[2, :3] + camera.world_to_camera[2, 3]
-    if depth.min() < 0.05:
-        return False
-    pixels = project(vertices, camera.intrinsics, camera.world_to_camera)
-    return bool((pixels.min(0) >= 0).all() and (pixels.max(0) <= (camera.width, camera.height)).all())
+    ahead = vertices[depth > NEAREST_M]
+    pixels = project(ahead, camera.intrinsics, camera.world_to_camera)
+    inside = ((pixels >= 0) & (pixels <= (camera.width, camera.height))).all(1)
+    return int(inside.sum()) * 2 >= len(vertices)
 
 
 def _whole_in_view(shape: HandShape, poses: list[HandPose], camera: Camera, side: str) -> list[HandPose]:

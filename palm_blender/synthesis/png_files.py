@@ -31,7 +31,12 @@ def write_png(path: Path, pixels: np.ndarray) -> None:
 def png_bytes(pixels: np.ndarray) -> bytes:
     """The file that `write_png` writes."""
     channels = 1 if pixels.ndim == 2 else pixels.shape[-1]
-    if pixels.dtype not in (np.uint8, np.uint16) or pixels.ndim not in (2, 3) or channels not in COLOUR_TYPES:
+    if (
+        pixels.dtype.kind != "u"
+        or pixels.dtype.itemsize > 2
+        or pixels.ndim not in (2, 3)
+        or channels not in COLOUR_TYPES
+    ):
         raise ValueError(f"{pixels.dtype} pixels of shape {pixels.shape} are no picture of 8 or 16 bits")
     height, width = pixels.shape[:2]
     if not (0 < height <= MAX_SIDE_PX and 0 < width <= MAX_SIDE_PX):
