@@ -48,6 +48,8 @@ def aim_camera(
     data.sensor_width, data.lens = values.sensor_width_mm, values.focal_mm
     data.shift_x, data.shift_y = values.shift_x, values.shift_y
     data.clip_start, data.clip_end = 0.005, 100.0
+    # Blender seeks angles near those that are there, which would leave the last digits to the camera's past
+    camera.rotation_euler = (0.0, 0.0, 0.0)
     camera.matrix_world = Matrix(values.matrix_world.tolist())
     camera["palm_pixel_aspect_y"] = values.pixel_aspect_y
 

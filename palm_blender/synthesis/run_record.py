@@ -21,6 +21,7 @@ class RunRecord:
     shard: tuple[int, int]
     started: float = field(default_factory=time.time)
     frames: int = 0
+    started_workers: int = 0
     lost_workers: int = 0
     peak_memory: int = 0
     """bytes of the largest worker"""
@@ -34,6 +35,7 @@ class RunRecord:
         facts = event.facts
         self.peak_memory = max(self.peak_memory, int(facts.get("memory", 0)))
         if event.kind == "ready":
+            self.started_workers += 1
             told = {name: value for name, value in facts.items() if name not in ("event", "pid")}
             if told not in self.workers:
                 self.workers.append(told)
@@ -54,6 +56,7 @@ class RunRecord:
             "shard": list(self.shard),
             "pictures": self.frames,
             "workers": self.workers,
+            "started_workers": self.started_workers,
             "lost_workers": self.lost_workers,
             "peak_memory_bytes": self.peak_memory,
             "elapsed_s": round(time.time() - self.started, 1),
