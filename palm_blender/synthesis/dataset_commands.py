@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from ...engine.errors import InputError, MissingDependencyError, OutputError
 from ...engine.files import check_output
+from . import environments
 from .recipe import BACKGROUNDS, MAX_TEXTURE_PX, VIEWS, Recipe, check_recipe
 
 VERBS = ("cohort", "harp-relit", "animate")
@@ -89,6 +90,10 @@ def run(args: argparse.Namespace, stream: TextIO, report: Report) -> None:
     """Carry out a parsed command line. Raises PalmError with one line for the user."""
     recipe = recipe_of(args)
     check_recipe(recipe)
+    for light in recipe.environments:
+        for name in environments.candidates(light):
+            if name not in environments.environment_names():
+                environments.check_light_file(Path(name))
     _check_run(args)
     from . import controller
 

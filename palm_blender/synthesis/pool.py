@@ -36,7 +36,8 @@ class Slot(Protocol):
         """Have a worker ready. Its facts if it is a new one. Raises WorkerLost, PalmError."""
 
     def perform(self, task: Task) -> Iterator[Mapping[str, Any]]:
-        """Events of a task. Raises WorkerLost, after which `start` gives a new worker, and PalmError."""
+        """Events of a task, a "ready" before them where the worker is a new one. Raises WorkerLost, after which `start`
+        gives another worker, and PalmError."""
 
     def close(self) -> None:
         """End the worker, from any thread; `start` and `perform` then raise WorkerLost."""
@@ -45,12 +46,19 @@ class Slot(Protocol):
 class LocalSlot:
     """Worker processes of this machine, one after the other."""
 
-    def __init__(self, opening: Mapping[str, Any], scratch: Path, renew_after: int, timeout_s: float):
+    def __init__(
+        self,
+        opening: Mapping[str, Any],
+        scratch: Path,
+        renew_after: int,
+        timeout_s: float,
+        command: Sequence[str] | None = None,
+    ):
         """opening: the request that a new worker gets first. scratch: for temporary files and logs; its name begins the
-        names of folders made there. renew_after: frames of a worker, which bound its memory."""
+        names of folders made there. renew_after: frames of a worker, which bound its memory. command: starts a worker."""
         self._opening, self._scratch = dict(opening), scratch
         self._folder = scratch
-        self._renew_after, self._timeout_s = renew_after, timeout_s
+        self._renew_after, self._timeout_s, self._command = renew_after, timeout_s, command
         self._numbers = count()
         self._worker: WorkerProcess | None = None
         self._frames = 0
@@ -58,26 +66,32 @@ class LocalSlot:
         self._changing = threading.Lock()
 
     def start(self) -> Mapping[str, Any] | None:
-        if self._worker is not None and self._frames < self._renew_after:
+        if self._worker is not None:
             return None
-        self._end()
         self._folder = self._scratch.with_name(f"{self._scratch.name}-{next(self._numbers)}")
         with self._changing:
             if self._closed:
                 raise WorkerLost("the run has ended")
-            self._worker, self._frames = WorkerProcess(self._folder, self._timeout_s), 0
+            worker = WorkerProcess(self._folder, self._timeout_s, self._command)
+            self._worker, self._frames = worker, 0
         try:
-            (facts,) = self._worker.ask({"do": "open", **self._opening})
+            (facts,) = worker.ask({"do": "open", **self._opening})
         except WorkerLost:
             self._end()
             raise
         return facts
 
     def perform(self, task: Task) -> Iterator[Mapping[str, Any]]:
-        if self._worker is None:
+        if self._frames >= self._renew_after:
+            self._end()
+        facts = self.start()
+        if facts is not None:
+            yield facts
+        worker = self._worker
+        if worker is None:
             raise WorkerLost("the run has ended")
         try:
-            for event in self._worker.ask({"do": "photograph", **task._asdict()}):
+            for event in worker.ask({"do": "photograph", **task._asdict()}):
                 self._frames += event["event"] == "shot"
                 yield event
         except WorkerLost:

@@ -1,0 +1,227 @@
+"""The parts of a run: who does what next, lost workers, the progress line, the folder, the command line's words."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import queue
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from package_modules import module
+
+board_module = module("palm_blender.synthesis.task_board")
+pool = module("palm_blender.synthesis.pool")
+processes = module("palm_blender.synthesis.worker_process")
+progress = module("palm_blender.synthesis.progress_line")
+controller = module("palm_blender.synthesis.controller")
+commands = module("palm_blender.synthesis.dataset_commands")
+recipes = module("palm_blender.synthesis.recipe")
+errors = module("engine.errors")
+ShotId = module("palm_blender.synthesis.shots").ShotId
+
+
+def shots(unit: int, count: int) -> list:
+    return [ShotId(f"folders/{unit:04d}", frame, "MCU_01") for frame in range(count)]
+
+
+def tasks(*counts: int, size: int = 2) -> list:
+    return [task for unit, count in enumerate(counts) for task in board_module.tasks_of(unit, shots(unit, count), size)]
+
+
+def test_tasks_hold_every_shot_once():
+    made = board_module.tasks_of(3, shots(3, 5), 2)
+    assert [len(task.shots) for task in made] == [2, 2, 1]
+    assert [shot for task in made for shot in task.shots] == shots(3, 5)
+    assert [len(task.shots) for task in board_module.tasks_of(3, [], 2)] == [0]
+
+
+def test_a_worker_stays_with_its_hand():
+    board = board_module.TaskBoard(tasks(4, 4, 2))
+    first, second = board.take(None), board.take(None)
+    assert (first.unit, second.unit) == (0, 1)
+    assert board.take(0).unit == 0
+    assert board.take(0).unit == 2
+    # only units that others work at are left
+    assert board.take(2).unit == 1
+
+
+def test_board_waits_for_what_may_come_back():
+    board = board_module.TaskBoard(tasks(2))
+    task = board.take(None)
+    assert not board.done
+    board.give_back(task._replace(shots=task.shots[1:]))
+    again = board.take(None)
+    assert again.shots == task.shots[1:]
+    board.finish(again)
+    assert board.done
+    assert board.take(None) is None
+
+
+def slot_of(scratch: Path, program: str):
+    """A slot whose workers are a program of the test's."""
+    return pool.LocalSlot({}, scratch / "slot", 200, 20.0, [sys.executable, "-c", program])
+
+
+ANSWER = """
+import sys, json
+for line in sys.stdin:
+    request = json.loads(line)
+    for shot in request.get("shots", [])[:{good}]:
+        print("@palm " + json.dumps({{"event": "shot", "shot": shot, "take": 0, "write": 0}}), flush=True)
+    if request["do"] == "photograph":
+        print("chatter", flush=True)
+        sys.exit("out of luck")
+    print("@palm " + json.dumps({{"event": "ready"}}), flush=True)
+    print("@palm " + json.dumps({{"event": "done"}}), flush=True)
+"""
+
+
+def test_a_picture_that_kills_every_worker_ends_the_run(tmp_path):
+    """In one line, which says where and repeats the worker's last words."""
+    slot = slot_of(tmp_path, ANSWER.format(good=0))
+    happened = list_until_failure(pool.work([slot], tasks(2), queue.SimpleQueue()))
+    assert [event.kind for event in happened] == ["ready", "lost", "ready", "lost", "ready", "failed"]
+    message = str(happened[-1].facts["error"])
+    assert "3 workers were lost at folders/0000, frame 1, MCU_01" in message
+    assert "ended with status 1; its last words: out of luck" in message
+
+
+def test_workers_that_die_after_each_picture_still_end_it(tmp_path):
+    slot = slot_of(tmp_path, ANSWER.format(good=1))
+    happened = []
+    for event in pool.work([slot], tasks(5, size=8), queue.SimpleQueue()):
+        happened.append(event)
+        if sum(event.kind == "shot" for event in happened) == 5 and event.kind == "failed":
+            break
+    taken = [event.facts["shot"][1] for event in happened if event.kind == "shot"]
+    assert taken == [0, 1, 2, 3, 4]
+
+
+def list_until_failure(events) -> list:
+    happened = []
+    for event in events:
+        happened.append(event)
+        if event.kind == "failed":
+            break
+    events.close()
+    return happened
+
+
+def test_blender_that_cannot_start(tmp_path):
+    slot = slot_of(tmp_path, "raise SystemExit('no such library')")
+    (event,) = list_until_failure(pool.work([slot], tasks(2), queue.SimpleQueue()))
+    assert "Blender cannot be started as a worker" in str(event.facts["error"])
+    assert "no such library" in str(event.facts["error"])
+
+
+@pytest.mark.skipif(os.name != "posix", reason="stops the process by a signal")
+def test_worker_that_hangs_is_lost(tmp_path):
+    """A real one, stopped."""
+    recipe = recipes.Recipe("cohort", 0, 1, 1, 1, 32, 32, 1, texture=64)
+    controller.prepare_folder(tmp_path / "set", recipe, False, (1, 1))
+    worker = processes.WorkerProcess(tmp_path / "worker", 120.0)
+    try:
+        opening = {"do": "open", "out": str(tmp_path / "set"), "device": "cpu", "threads": 1}
+        (facts,) = worker.ask(opening)
+        assert facts["blender"].startswith("4.5")
+        os.kill(facts["pid"], signal.SIGSTOP)
+        worker.timeout_s = 0.5
+        with pytest.raises(processes.WorkerLost, match=r"silent for 0\.5 s"):
+            list(worker.ask(opening))
+        with pytest.raises(ProcessLookupError):
+            os.kill(facts["pid"], 0)
+    finally:
+        worker.close()
+
+
+def test_progress_text():
+    assert progress.progress_text(120, 1841, 0.94) == "frame 120 of 1841 · 0.9 s a frame · 27 min left"
+    assert progress.progress_text(3, 3, 0.04) == "frame 3 of 3 · 0.04 s a frame"
+    assert [progress.duration(s) for s in (0.2, 99, 101, 3600, 7200, 500_000)] == [
+        "1 s", "99 s", "2 min", "60 min", "2.0 h", "5.8 days",
+    ]  # fmt: skip
+
+
+def test_progress_in_a_log_is_sparse():
+    stream = io.StringIO()
+    line = progress.ProgressLine(stream, 100)
+    for _ in range(100):
+        line.advance()
+    first, last = stream.getvalue().splitlines()
+    assert first.startswith("frame 1 of 100 · ")
+    assert last.startswith("frame 100 of 100 · ")
+    assert "left" not in last
+
+
+def prepared(out: Path, resume: bool = False, shard: tuple[int, int] = (1, 1), **changes: object) -> None:
+    recipe = replace(recipes.Recipe("cohort", 0, 1, 1, 1, 64, 64, 1), **changes)
+    controller.prepare_folder(out, recipe, resume, shard)
+
+
+def test_folders_that_are_taken(tmp_path):
+    prepared(tmp_path / "a/set")
+    prepared(tmp_path / "a/set", seed=1)  # nothing was rendered yet
+    (tmp_path / "a/set/folders").mkdir()
+    prepared(tmp_path / "a/set", resume=True, seed=1)
+    prepared(tmp_path / "a/set", shard=(2, 3), seed=1)
+    with pytest.raises(errors.OutputError, match="add --resume"):
+        prepared(tmp_path / "a/set", seed=1)
+    with pytest.raises(errors.OutputError, match=r"another data set \(seed 1, not 2\)"):
+        prepared(tmp_path / "a/set", resume=True, seed=2)
+    with pytest.raises(errors.OutputError, match="is no data set"):
+        prepared(tmp_path / "a")
+    (tmp_path / "file").write_text("")
+    for name in ("file", "file/below"):
+        with pytest.raises(errors.OutputError, match=r"is no data set|cannot make"):
+            prepared(tmp_path / name)
+
+
+def arguments(*words: object) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    commands.add_verbs(parser.add_subparsers(dest="verb"))
+    return parser.parse_args([str(word) for word in words])
+
+
+def test_recipe_of_a_command_line(tmp_path):
+    light = tmp_path / "light.exr"
+    light.write_bytes(b"")
+    recipe = commands.recipe_of(
+        arguments("cohort", "--out", "x", "--env", "rig", light, "--poses", 3, "--device", "CPU")
+    )
+    assert (recipe.units, recipe.frames, recipe.cameras) == (10, 3, 7)
+    assert (recipe.width, recipe.height) == (2448, 2048)
+    assert recipe.environments == ("rig", str(light))
+    recipe = commands.recipe_of(
+        arguments("harp-relit", "--out", "x", "--train-env", "studio", "--eval-env", "city", "--size", 300)
+    )
+    assert (recipe.units, recipe.frames, recipe.width, recipe.height) == (12, 21, 300, 300)
+    assert recipe.environments == ("studio", "city")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--size", "0x9x"), "is no size"),
+        (("--shard", "3/2"), "is no part"),
+        (("--shard", "0/2"), "is no part"),
+        (("--workers", -1), "--workers -1"),
+        (("--renew-after", 0), "--renew-after 0"),
+        (("--timeout", "nan"), "--timeout nan"),
+        (("--poses", "none.npz"), "does not exist"),
+        (("--seed", -1), "-1 seed"),
+        (("--cameras", 8), "8 cameras"),
+        (("--out", "film.mp4"), "is a folder"),
+        (("--env", "nowhere"), "nowhere"),
+    ],
+)
+def test_what_cannot_be_rendered(tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(errors.PalmError, match=message) as refusal:
+        commands.run(arguments("cohort", "--out", "set", *words), io.StringIO(), lambda label, value: None)
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "set/folders").exists()
