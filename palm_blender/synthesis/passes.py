@@ -21,6 +21,9 @@ LAYER = "hand"
 SKY_M = 1e6
 """Depths beyond it belong to rays that hit nothing."""
 
+BORDER_PX = 8
+"""Around the hand's box, more than the pixel filter reaches."""
+
 
 class Picture(NamedTuple):
     radiance: np.ndarray
@@ -84,6 +87,20 @@ def label_scene(collection: bpy.types.Collection, camera: bpy.types.Object) -> b
     scene.render.use_persistent_data = True
     compat.set_multilayer_output(scene.render.image_settings)
     return scene
+
+
+def set_border(scene: bpy.types.Scene, mask: np.ndarray | None) -> None:
+    """Let Cycles work on the box around the hand alone; the picture keeps its size. mask [H,W] bool; None: everywhere."""
+    settings = scene.render
+    settings.use_border, settings.use_crop_to_border = mask is not None and bool(mask.any()), False
+    if not settings.use_border:
+        return
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    height, width = mask.shape
+    left, right = max(0, columns[0] - BORDER_PX), min(width, columns[-1] + 1 + BORDER_PX)
+    top, bottom = max(0, rows[0] - BORDER_PX), min(height, rows[-1] + 1 + BORDER_PX)
+    settings.border_min_x, settings.border_max_x = left / width, right / width
+    settings.border_min_y, settings.border_max_y = 1 - bottom / height, 1 - top / height
 
 
 def render_layers(scene: bpy.types.Scene, path: Path) -> dict[str, np.ndarray]:
