@@ -29,7 +29,8 @@ from .skin_ridges import RIDGE_M, friction_ridges
 from .skin_traits import SkinTraits
 
 PALM_PIGMENT = 0.2
-"""Melanin of palms relative to the back: melanocytes are five times sparser there (Yamaguchi et al. 2004)."""
+"""Melanin of palms relative to the back: melanocytes are five times sparser there (Yamaguchi et al. 2004, J. Cell
+Biol. 165, 275)."""
 PALM_BLOOD = 1.85
 NAIL_PLATE = np.array([0.80, 0.68, 0.56])
 """Linear colour of a thick nail plate over nothing: its free edge."""
@@ -200,8 +201,8 @@ def _mounds(skin: SkinModel, at: _Features) -> np.ndarray:
 def _nail_color(skin: SkinModel, at: _Features) -> np.ndarray:
     """[N,3] linear: pink bed through a clear plate, white half-moon at the root, ivory free edge."""
     traits, nail, position = skin.traits, at.nail, at.points.position
-    bed = skin_color(Composition(0.5 * traits.melanin + 0.002, 3.0 * traits.blood, traits.oxygenation, 0.2))
-    plate = 0.92 * bed + 0.08 * 0.45 * NAIL_PLATE
+    bed = skin_color(Composition(0.5 * traits.melanin + 0.002, 2.4 * traits.blood, traits.oxygenation, 0.2))
+    plate = 0.9 * bed + 0.1 * 0.75 * NAIL_PLATE
     thumb = at.points.skinning[:, 13:].sum(1) > 0.5
     # The half-moon: large on thumbs, hidden on the little finger
     reach = np.where(thumb, 0.52, 0.34) * np.where(at.points.skinning[:, 7:10].sum(1) > 0.5, 0.45, 1.0)

@@ -15,7 +15,8 @@ from .skin_noise import Noise, smooth_noise
 from .skin_regions import HandSurface, NailFrame, SkinPoints, along_bone, bone_ends, finger_membership
 
 RIDGE_M = 4.8e-4
-"""From one ridge of a fingerprint to the next (Cummins and Midlo 1943: 0.4 to 0.55 mm in adults)."""
+"""From one ridge of a fingerprint to the next: men's pads hold 14 to 17 along the 7.1 mm diagonal of a 5 mm square
+(Gutierrez-Redomero et al. 2013, J. Forensic Sci. 58)."""
 ROOT_CREASE = 0.46
 """Where along its first phalanx a finger leaves the palm, as a share of the bone."""
 FORKS_M = 0.0035
