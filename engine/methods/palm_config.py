@@ -34,7 +34,7 @@ class PersonaliseConfig:
     """Of rays whose hand is known; light_rows × light_columns directions of light."""
     pixels: PixelSampling = field(default_factory=PixelSampling)
     """Rays of one draw from one photo."""
-    draws: int = 2
+    draws: int = 1
     """Draws that make a batch (the paper: 8 copies of the photo); they go round the photos."""
     batches: int = 24
     """Different batches of rays, each encoded once; a step takes one, and all are taken before any comes again."""
@@ -44,10 +44,10 @@ class PersonaliseConfig:
     """Points along each of them whose material and normal are shaded, at even quantiles of the ray's weight."""
     bounce_every: int = 8
     """Visits of a batch from one refresh of the light that skin throws on skin to the next, on the encoded path."""
-    shell_m: float = 0.0007
+    shell_m: float = 0.0005
     """Metres: the least width of the shell in which the candidates for a ray's samples lie while the shape moves. They reach
     three to four times as far to both sides of the hand as it is when they are placed."""
-    shell_samples: int = 16
+    shell_samples: int = 32
     """Inserted on each ray for that, besides the lattice's."""
     shell_every: int = 250
     """Steps after which the candidates are placed anew, around the hand as it is then."""
@@ -114,15 +114,18 @@ def palm_quality(name: str) -> PersonaliseConfig:
             draws=8,
             batches=8,
             physical_rays=8 * 1_027,
-            shell_samples=32,
             shell_every=100,
         )
     if name == "standard":
-        pixels = PixelSampling(scattered=64, patch_px=16, patch_strides=(1, 2, 4), box_margin_px=8)
         return PersonaliseConfig(
-            pixels=pixels, render=RenderConfig(importance_rounds=1, importance_samples=8, weight_cutoff=1e-3)
+            pixels=PixelSampling(scattered=64, patch_px=24, patch_strides=(1, 2, 4), box_margin_px=8),
+            render=RenderConfig(importance_rounds=1, importance_samples=8, weight_cutoff=1e-3),
+            draws=1,
+            physical_points=2,
+            shell_samples=8,
         )
     if name == "draft":
         standard = palm_quality("standard")
-        return with_steps(replace(standard, draws=1, batches=16, physical_rays=192, physical_points=2), 650)
+        pixels = replace(standard.pixels, scattered=48, patch_px=16)
+        return with_steps(replace(standard, pixels=pixels, batches=16, physical_rays=192), 650)
     raise ValueError(f"quality {name!r} is none of {', '.join(QUALITIES)}")

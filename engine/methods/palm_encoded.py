@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 
 from ..progress import Progress, silent
 from ..rendering.compositing import accumulate, rendering_weights
-from ..rendering.ray_sampling import RayIntervals, worth_shading
+from ..rendering.ray_sampling import worth_shading
 from ..training.batch import RayBatch
 from ..training.losses import curvature
 from ..training.perceptual import PerceptualTerm
@@ -25,7 +25,7 @@ from .palm_frozen import begin_frozen
 from .palm_hands import PosedPrior, Unknowns, code_of
 from .palm_heads import (
     Head,
-    distance_of,
+    distance_slope,
     geometry_head,
     gradient_map,
     radiance_head,
@@ -50,19 +50,26 @@ class CurvatureEncoding(NamedTuple):
 
 
 class ShellEncoding(NamedTuple):
-    """One batch's N candidates for samples. 4 (2 H + 3 E + 3) bytes a sample: 0.8 kB for the open prior."""
+    """One batch's N candidates for samples. 4 (2 H + 3 E + K + 4) bytes each: 0.8 kB for the open prior."""
 
     ray: Tensor
     """[N] int64, sorted."""
     length: Tensor
     """[N] metres."""
-    own: Tensor
-    """[N,H] of the geometry head."""
-    turn: Tensor
-    """[3,E,N] world axes."""
-    color_own: Tensor
-    """[N,H] of the radiance head, before features, view and normal."""
+    distance: Tensor
+    """[N] metres, signed, of the hand that they were placed around."""
+    slope: Tensor
+    """[N,K] its derivative by the shape's coefficients."""
+    placed_at: Tensor
+    """[K] those coefficients."""
+    table: Tensor
+    """[N,H+H+3E] side by side, for one gather: `own` of the geometry head, `own` of the radiance head before features, view and
+    normal, and the turn of gradients into world axes."""
     curved: CurvatureEncoding
+
+    def predicted_distance(self, coefficients: Tensor) -> Tensor:
+        """[N] metres for other coefficients [K], to first order: good enough to see which candidates have weight."""
+        return torch.addmv(self.distance, self.slope, coefficients - self.placed_at)
 
 
 def begin_encoded(
@@ -110,30 +117,35 @@ def encode_shell(
     fields, batch = posed.fields, plan.batch
     points, hand = fixed.canonical.points, batch.hand[fixed.intervals.ray]
     turned = posed.root[:, :3, :3][hand] @ fixed.canonical.linear
-    own, turn, color_own = [], [], []
-    for rows in torch.arange(len(points), device=points.device).split(CHUNK):
-        pose = posed.pose[hand[rows]]
-        encoding, jacobian = fields.geometry.encoding.with_jacobian(points[rows], posed.bands.geometry_levels)
-        own.append(geometry.own(encoding, pose))
-        turn.append(gradient_map(jacobian, turned[rows]))
-        color_own.append(radiance.own(fields.appearance_encoding(points[rows], posed.bands), pose))
-    if not own:
-        own, color_own = ([head.bias.new_zeros(0, len(head.bias))] for head in (geometry, radiance))
-        turn = [geometry.bias.new_zeros(3, geometry.encoding.shape[1], 0)]
+    rows_of = torch.arange(len(points), device=points.device).split(CHUNK)
+    table = torch.cat([_table_rows(posed, points[r], turned[r], hand[r], geometry, radiance) for r in rows_of])
     pairs = torch.cat([points[fixed.curved], points[fixed.curved] + fixed.tangents])
     encoding, jacobian = fields.geometry.encoding.with_jacobian(pairs, posed.bands.geometry_levels)
     curved = CurvatureEncoding(
         geometry.own(encoding, posed.pose[hand[fixed.curved]].repeat(2, 1)), gradient_map(jacobian)
     )
-    intervals: RayIntervals = fixed.intervals
+    coefficients = unknowns.shape.detach().clone()
+    slope = distance_slope(geometry, table[:, : len(geometry.bias)], code_of(coefficients, posed.shape_basis))
     return ShellEncoding(
-        intervals.ray,
-        intervals.length,
-        torch.cat(own),
-        torch.cat(turn, dim=2),
-        torch.cat(color_own),
+        fixed.intervals.ray,
+        fixed.intervals.length,
+        fixed.canonical.sdf,
+        slope @ posed.shape_basis.components.T,
+        coefficients,
+        table,
         curved,
     )
+
+
+def _table_rows(
+    posed: PosedPrior, points: Tensor, turned: Tensor, hand: Tensor, geometry: Head, radiance: Head
+) -> Tensor:
+    """`ShellEncoding.table` of canonical points [n,3]; turned [n,3,3] canonical → world axes; hand [n]."""
+    pose, fields = posed.pose[hand], posed.fields
+    encoding, jacobian = fields.geometry.encoding.with_jacobian(points, posed.bands.geometry_levels)
+    turn = gradient_map(jacobian, turned).flatten(0, 1).T
+    colors = radiance.own(fields.appearance_encoding(points, posed.bands), pose)
+    return torch.cat([geometry.own(encoding, pose), colors, turn], dim=1)
 
 
 def shell_picture(
@@ -145,18 +157,27 @@ def shell_picture(
     geometry: Head,
     radiance: Head,
 ) -> Picture:
-    """The radiance field's view of a batch, with gradients to both codes. cutoff: see `worth_shading`."""
-    rays, code = len(batch.hand), code_of(unknowns.shape, posed.shape_basis)
+    """The radiance field's view of a batch, with gradients to both codes.
+
+    cutoff: candidates of less weight are not shaded, see `worth_shading`; a tenth of it, as the weights are predicted.
+    """
+    rays = len(batch.hand)
     with torch.no_grad():
-        depth = posed.fields.density(distance_of(geometry, shell.own, code)) * shell.length
-        kept = torch.nonzero(worth_shading(rendering_weights(depth, shell.ray), shell.ray, rays, cutoff))[:, 0]
-    ray = shell.ray[kept]
-    surface = surface_of(geometry, shell.own[kept], shell.turn[..., kept], code)
+        depth = posed.fields.density(shell.predicted_distance(unknowns.shape)) * shell.length
+        weights = rendering_weights(depth, shell.ray)
+        kept = torch.nonzero(worth_shading(weights, shell.ray, rays, 0.1 * cutoff))[:, 0]
+        # whole rows by index_select: other ways of indexing take several times as long
+        ray, length, rows = (values.index_select(0, kept) for values in (shell.ray, shell.length, shell.table))
+        hidden = len(geometry.bias)
+        own, color_own, flat = rows.split([hidden, hidden, rows.shape[1] - 2 * hidden], dim=1)
+        turn = flat.T.contiguous().unflatten(0, (3, -1))
+    surface = surface_of(geometry, own, turn, code_of(unknowns.shape, posed.shape_basis))
     normals = normalize(surface.gradient.T, dim=1, eps=1e-6)
-    weights = rendering_weights(posed.fields.density(surface.feature[:, 0]) * shell.length[kept], ray)
-    inner = radiance_inner(surface.feature, batch.directions[ray], normals, posed.bands.sh)
+    weights = rendering_weights(posed.fields.density(surface.feature[:, 0]) * length, ray)
+    directions = batch.directions.index_select(0, ray)
+    inner = radiance_inner(surface.feature, directions, normals, posed.bands.sh)
     added = radiance.code @ code_of(unknowns.appearance, posed.appearance_basis)
-    colors = torch.sigmoid(radiance.outputs(torch.addmm(shell.color_own[kept] + added, inner, radiance.inner.T)))
+    colors = torch.sigmoid(radiance.outputs(torch.addmm(color_own + added, inner, radiance.inner.T)))
     return Picture(accumulate(weights, None, ray, rays), accumulate(weights, colors, ray, rays))
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import linear, relu, softplus
+from torch.nn.functional import linear, relu
 
 from ..fields.direction_encoding import SH_COUNT, reflect, spherical_harmonics
 from ..fields.encoding import EncodingJacobian
@@ -128,10 +128,10 @@ def surface_of(head: Head, own: Tensor, turn: Tensor, code: Tensor) -> Surface:
     return Surface(torch.addmm(bias, rectified, weight.T), (turn * cotangent).sum(1))
 
 
-def distance_of(head: Head, own: Tensor, code: Tensor) -> Tensor:
-    """[N] metres, the signed distance alone, as `surface_of` has it."""
-    weight, bias = head.later[0]
-    return torch.mv(softplus(own + head.code @ code, SOFTPLUS_BETA), weight[0]) + bias[0]
+def distance_slope(head: Head, own: Tensor, code: Tensor) -> Tensor:
+    """[N,C] derivative of the signed distance by the code [C], of points whose own part [N,H] is known."""
+    weight, _ = head.later[0]
+    return (torch.sigmoid(SOFTPLUS_BETA * (own + head.code @ code)) * weight[0]) @ head.code
 
 
 class _SoftRectifier(torch.autograd.Function):

@@ -92,8 +92,9 @@ def fresnel_weight(facing: Tensor) -> Tensor:
 def reflect_far(angles: FarAngles, light: Tensor, roughness: Tensor) -> Reflected:
     """Sums of the light from afar: light [D,3] radiance, roughness [P,K]. Gradients reach both."""
     lobe = _GgxLobe.apply(roughness, angles.view, angles.cosine, angles.half_squared, angles.received)
-    white = (lobe * angles.fresnel) @ light
-    return Reflected(angles.received @ (light / math.pi), lobe @ light - white, white)
+    white = _ByColor.apply(lobe * angles.fresnel, light)
+    specular = _ByColor.apply(lobe, light)
+    return Reflected(_ByColor.apply(angles.received, light) / math.pi, specular - white, white)
 
 
 def reflect_near(angles: NearAngles, view: Tensor, radiance: Tensor, roughness: Tensor) -> Reflected:
@@ -114,6 +115,24 @@ def outgoing_light(reflected: Reflected, looks: Materials) -> Tensor:
     metallic = looks.metallic[..., None]
     base = 0.04 * (1 - metallic) + looks.albedo * metallic
     return (1 - metallic) * looks.albedo * reflected.diffuse + base * reflected.colored + reflected.white
+
+
+class _ByColor(torch.autograd.Function):
+    """values [P,K,D] · light [D,3], row by row of the other way round: few columns are what matrix products are slow at."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, light: Tensor) -> Tensor:
+        ctx.save_for_backward(values, light)
+        return (light.T.contiguous() @ values.flatten(0, 1).T).T.unflatten(0, values.shape[:2])
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, by_sum: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        values, light = ctx.saved_tensors
+        flat = by_sum.flatten(0, 1)
+        by_values = (flat @ light.T).unflatten(0, values.shape[:2]) if ctx.needs_input_grad[0] else None
+        by_light = (flat.T.contiguous() @ values.flatten(0, 1)).T if ctx.needs_input_grad[1] else None
+        return by_values, by_light
 
 
 class _GgxLobe(torch.autograd.Function):
