@@ -18,6 +18,7 @@ def decode_normals(encoded: np.ndarray) -> np.ndarray:
 
 def encode_normals(normals: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Unit normals [H,W,3] in OpenCV axes, known [H,W] bool → uint8 [H,W,3], the inverse of `decode_normals`."""
-    flipped = normals * np.array([1, -1, -1])
-    encoded = np.clip(np.rint((flipped + 1) / 2 * 255), 1, 255).astype(np.uint8)
-    return np.where(known[..., None], encoded, 0).astype(np.uint8)
+    encoded = np.zeros(normals.shape, np.uint8)
+    flipped = normals[known] * np.array([1, -1, -1])
+    encoded[known] = np.clip(np.rint((flipped + 1) / 2 * 255), 1, 255)
+    return encoded

@@ -9,7 +9,6 @@ FOLDER/labels/CAMERA/000001.json  the picture's record, written last: where it i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -35,7 +34,7 @@ from .exr_files import read_rgb, write_rgb
 from .hand_shape import OPEN_HAND
 from .png_files import pixel_digest, png_bytes, read_png
 from .recipe import Recipe
-from .records import frame_record, side_of
+from .records import frame_record, side_of, write_record
 from .shots import Folder, FramePixels, Shot, Unit
 
 DEPTH_RANGE_M = 1.8
@@ -98,8 +97,7 @@ def write_shot(root: Path, unit: Unit, shot: Shot, pixels: FramePixels, recipe: 
     record |= {"files": digests, "folder_files": folder_digests(unit, folder)}
     path = home / record_path(shot.camera, stem)
     _made(path.parent)
-    with atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(record, allow_nan=False) + "\n", encoding="utf-8")
+    write_record(path, record)
 
 
 def keep_environment(root: Path, name: str, source: Path) -> None:
@@ -128,8 +126,8 @@ def encoded(pixels: FramePixels, recipe: Recipe) -> dict[str, np.ndarray]:
         "mano": np.repeat(mask[..., None], 4, axis=2),
         "normals": encode_normals(pixels.normals, pixels.mask),
         "depth": encode_depth(pixels.depth, pixels.mask),
-        "albedo": _sixteen_bits(_srgb(pixels.albedo), pixels.mask),
-        "roughness": _sixteen_bits(pixels.roughness, pixels.mask),
+        "albedo": _sixteen_bits(_srgb(pixels.albedo[pixels.mask]), pixels.mask),
+        "roughness": _sixteen_bits(pixels.roughness[pixels.mask], pixels.mask),
     }
     if recipe.radiance:
         # as the file will hold it: 16-bit floats
@@ -139,7 +137,9 @@ def encoded(pixels: FramePixels, recipe: Recipe) -> dict[str, np.ndarray]:
 
 def encode_depth(depth: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """uint16 [H,W]: 65535 = 1.8 m, where anything farther ends too; 0 where there is no hand."""
-    return np.where(mask, np.clip(np.rint(depth / DEPTH_RANGE_M * 65535), 1, 65535), 0).astype(np.uint16)
+    encoded_depth = np.zeros(depth.shape, np.uint16)
+    encoded_depth[mask] = np.clip(np.rint(depth[mask] / DEPTH_RANGE_M * 65535), 1, 65535)
+    return encoded_depth
 
 
 def decode_depth(encoded_depth: np.ndarray) -> np.ndarray:
@@ -206,8 +206,10 @@ def _srgb(linear: np.ndarray) -> np.ndarray:
 
 
 def _sixteen_bits(values: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    shown = mask if values.ndim == 2 else mask[..., None]
-    return np.where(shown, np.rint(np.clip(values, 0, 1) * 65535), 0).astype(np.uint16)
+    """uint16 of the hand's values [N] or [N,3] in [0,1], 0 beside it."""
+    pixels = np.zeros((*mask.shape, *values.shape[1:]), np.uint16)
+    pixels[mask] = np.rint(np.clip(values, 0, 1) * 65535)
+    return pixels
 
 
 def _made(folder: Path) -> Path:

@@ -5,6 +5,8 @@ Numbers are rounded, so that machines that agree to the last micrometre agree to
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import numpy as np
 
 from ...engine.datasets.palm_files import Camera
 from ...engine.errors import InputError
-from ...engine.files import read_json
+from ...engine.files import atomic_file, read_json
 from ...engine.hand.cameras import project
 from .mask_codes import mask_code
 from .people import Person
@@ -21,6 +23,7 @@ from .shots import FramePixels, HandPose, Light, Shot, Unit
 from .visibility import flesh_radii, visibility
 
 RECORD_SCHEMA = 1
+SEAL = "record_sha256"
 METRE_DIGITS = 6
 PIXEL_DIGITS = 3
 CAMERA_DIGITS = 9
@@ -58,12 +61,24 @@ def frame_record(unit: Unit, shot: Shot, pixels: FramePixels, seed: int, side: s
     }
 
 
+def write_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a record with a digest of itself, whole or not at all. Raises OutputError."""
+    text = json.dumps({**record, SEAL: _seal(record)}, allow_nan=False) + "\n"
+    with atomic_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def read_record(path: Path) -> dict[str, Any]:
-    """A record as it was written. Raises InputError for what is missing, damaged or of another version."""
+    """A record as it was given to `write_record`. Raises InputError for what is missing, damaged or of another version."""
     record = read_json(path, "record of a picture")
-    if record.get("schema_version") != RECORD_SCHEMA or not isinstance(record.get("files"), dict):
-        raise InputError(f"{path} is no record of this version: render it again")
+    seal = record.pop(SEAL, None)
+    if record.get("schema_version") != RECORD_SCHEMA or seal != _seal(record):
+        raise InputError(f"{path} is damaged, or no record of this version: render it again")
     return record
+
+
+def _seal(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def side_of(unit: Unit) -> str:
