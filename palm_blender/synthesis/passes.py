@@ -15,6 +15,7 @@ from ...engine.errors import OutputError
 from ...engine.hand.cameras import BLENDER_FROM_OPENCV_WORLD
 from .. import compat, materials, render
 from ..console import quiet_blender
+from .display import Picture
 from .exr_files import read_channels
 
 LAYER = "hand"
@@ -23,13 +24,6 @@ SKY_M = 1e6
 
 BORDER_PX = 8
 """Around the hand's box, more than the pixel filter reaches."""
-
-
-class Picture(NamedTuple):
-    radiance: np.ndarray
-    """[H,W,3] float32 linear, light times coverage"""
-    coverage: np.ndarray
-    """[H,W] float32, 1 everywhere where the environment shows"""
 
 
 class Labels(NamedTuple):
@@ -146,19 +140,3 @@ def _pass(passes: dict[str, np.ndarray], name: str, *components: str) -> np.ndar
         if len(found) == len(letters):
             return np.stack(found, axis=-1)
     raise OutputError(f"this Blender gave no {name} pass (only {', '.join(sorted(passes))}): use Blender 4.2 to 5.2")
-
-
-def to_display(picture: Picture, background: str) -> np.ndarray:
-    """uint8 sRGB: [H,W,3] over black or as it is, or [H,W,4] with straight alpha for a transparent background."""
-    if background != "transparent":
-        return _encoded(picture.radiance)
-    alpha = np.clip(picture.coverage, 0, 1)[..., None]
-    straight = picture.radiance / np.maximum(alpha, 1e-4)
-    return np.concatenate([_encoded(np.where(alpha > 0, straight, 0)), np.rint(255 * alpha).astype(np.uint8)], axis=-1)
-
-
-def _encoded(linear: np.ndarray) -> np.ndarray:
-    value = np.clip(linear, 0, 1)
-    return np.rint(255 * np.where(value <= 0.0031308, 12.92 * value, 1.055 * value ** (1 / 2.4) - 0.055)).astype(
-        np.uint8
-    )

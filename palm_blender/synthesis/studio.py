@@ -18,13 +18,15 @@ from ...engine.hand.model_file import read_model_file
 from .. import cameras, lighting, render
 from .. import scene as scenes
 from . import environments, passes
+from .display import srgb_decoded, to_display
 from .hand_shape import OPEN_HAND
 from .posed_hand import AvatarHand, PersonHand, PosedHand, fingertips
 from .posed_mesh import shaped_mesh
 from .recipe import Recipe
 from .shots import FramePixels, Light, Shot, Unit
-from .skin_maps import skin_maps
+from .skin_maps import SkinMaps, skin_maps
 from .skin_regions import hand_surface
+from .subject_folder import turned_light, write_subject
 
 
 class Studio:
@@ -49,6 +51,7 @@ class Studio:
         self._labels: bpy.types.Scene | None = None
         self._posed: tuple[str, int] | None = None
         self._keypoints = np.zeros((21, 3))
+        self._maps: SkinMaps | None = None
 
     def load(self, unit: Unit) -> None:
         """Build the unit's hand in place of the one before. Raises PalmError."""
@@ -56,6 +59,8 @@ class Studio:
             self._clear()
             self._hand = self._build_hand(unit)
             self._labels = passes.label_scene(self._hand.collection, self._camera)
+            own = self._scene.render
+            self._labels.render.threads_mode, self._labels.render.threads = own.threads_mode, own.threads
             self._labels.view_layers[0].material_override = passes.label_material(self._hand.images)
             self._posed = None
 
@@ -78,8 +83,30 @@ class Studio:
             passes.set_border(self._scene, labels.mask if self._scene.render.film_transparent else None)
             picture = passes.read_picture(self._render(self._scene))
         with self._timed("encoding"):
-            image = passes.to_display(picture, self.recipe.background)
+            image = to_display(picture, self.recipe.background)
         return FramePixels(image, picture.radiance, *labels, self._keypoints.copy())
+
+    def write_avatar(self, unit: Unit, folder: Path) -> None:
+        """The unit that was loaded last as FOLDER (.palmhand), captured in its first shot.
+
+        Raises ValueError where the recipe asks for no avatars or the unit is no synthetic person; OutputError.
+        """
+        if self._maps is None or unit.person is None:
+            raise ValueError("only synthetic persons of a recipe with avatars are written as such")
+        shot = unit.shots[0]
+        pixels = self.take(unit, shot)
+        light = turned_light(self._radiance(shot.light.environment), shot.light.rotation, shot.light.strength)
+        mesh = shaped_mesh(self._refined, np.asarray(unit.betas, float))
+        write_subject(folder, unit, shot, pixels, mesh, self._maps, light)
+
+    def _radiance(self, environment: str) -> np.ndarray:
+        """[H,W,3] linear, first row on top, of an environment that lights a shot already."""
+        image = world_image(self._worlds[environment])
+        values = np.empty(len(image.pixels), np.float32)
+        image.pixels.foreach_get(values)
+        width, height = image.size
+        picture = values.reshape(height, width, -1)[::-1, :, :3]
+        return picture if image.is_float else srgb_decoded(picture)
 
     def _render(self, scene: bpy.types.Scene) -> dict[str, np.ndarray]:
         return passes.render_layers(scene, Path(self._temporary.name) / f"{scene.name}.exr")
@@ -89,7 +116,10 @@ class Studio:
             source = read_avatar(unit.avatar)
             tips = fingertips(source.mesh, self._fields, source.betas, source.handedness)
             return AvatarHand(source, tips, unit.name, self._scene)
-        maps = skin_maps(hand_surface(self._fields), unit.person.skin, self.recipe.texture_px())
+        with self._timed("maps"):
+            maps = skin_maps(hand_surface(self._fields), unit.person.skin, self.recipe.texture_px())
+        # Blender has its own copy: large maps are kept only where they are written
+        self._maps = maps if self.recipe.avatars else None
         mesh = shaped_mesh(self._refined, np.asarray(unit.betas, float))
         return PersonHand(mesh, self._fields["tip_vertices"], maps, unit.name, self._scene)
 

@@ -28,7 +28,8 @@ def main() -> None:
     sys.meta_path.insert(0, Blocker())
     # only what the jobs name is importable: not the repository's folders as top-level packages
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
-    sys.path.insert(0, str(Path(__file__).parent))
+    here = Path(__file__).parent
+    sys.path[:0] = [str(here), str(here / "synthesis")]
     spec = importlib.util.spec_from_file_location("build", ROOT / "build.py")
     build = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(build)
