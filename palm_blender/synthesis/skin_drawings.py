@@ -183,7 +183,7 @@ def _draw_spots(sheet: Sheet, hand: HandSurface, counts: SpotCounts, generator: 
             elif kind == "mole":
                 radius, pigment = generator.gamma(3, 0.00013) + 0.0004, generator.uniform(1.3, 2.2)
             else:
-                radius, pigment = generator.gamma(3, 0.0006) + 0.001, generator.uniform(0.35, 0.85)
+                radius, pigment = generator.gamma(3, 0.0006) + 0.001, generator.uniform(0.4, 1.2)
             _blot(sheet, place, radius, pigment, kind == "mole", generator)
 
 

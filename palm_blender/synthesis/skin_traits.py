@@ -57,7 +57,7 @@ def sample_traits(tone: str, age: float, female: bool, seed: int) -> SkinTraits:
     oxygenation = 0.65 + 0.2 * uniform[1]
     years = np.clip((age - 20) / 50, 0, 1)
     freckles = int(generator.gamma(0.9, 60 if tone == "light" else 25)) if light else int(generator.gamma(0.7, 8))
-    age_spots = int(generator.poisson((60 if light else 30) * max(0.0, years - 0.45) ** 1.5 * 2))
+    age_spots = int(generator.poisson((150 if light else 90) * max(0.0, years - 0.4) ** 1.5))
     return SkinTraits(
         angle=float(angle),
         melanin=melanin_for(float(angle), blood, oxygenation),
