@@ -29,6 +29,7 @@ bench: setup
 	$(ENV_PYTHON) benchmarks/capture.py
 	$(ENV_PYTHON) benchmarks/avatar.py
 	$(ENV_PYTHON) benchmarks/blender.py
+	$(ENV_PYTHON) benchmarks/synthesis.py
 	$(ENV_PYTHON) benchmarks/fields.py
 	$(ENV_PYTHON) benchmarks/deformer.py
 	$(ENV_PYTHON) benchmarks/light_transport.py
