@@ -189,6 +189,9 @@ def main(arguments: list[str], report: Report, complain: Callable[[str], None], 
     try:
         with one_line_errors():
             run(arguments, report, stream)
+    except KeyboardInterrupt:  # before, or again while, a run winds up its own work
+        complain("stopped")
+        return 130
     except Cancelled as error:
         complain(str(error))
         return getattr(error, "status", 130)
