@@ -58,6 +58,9 @@ def set_multilayer_output(settings: bpy.types.ImageFormatSettings) -> None:
         settings.media_type = "MULTI_LAYER_IMAGE"
     settings.file_format = "OPEN_EXR_MULTILAYER"
     settings.exr_codec, settings.color_depth = "NONE", "32"
+    if hasattr(settings, "use_exr_interleave"):
+        # else later versions give each pass a part of its own
+        settings.use_exr_interleave = True
 
 
 def set_video_output(render: bpy.types.RenderSettings) -> None:
