@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from ...engine.errors import Cancelled, OutputError
 from ...engine.files import write_json
-from . import manifest, plan, resume
+from . import layout, manifest, plan, resume
 from .places import RECIPE_FILE, avatar_folder
 from .pool import Event, Slot, work
 from .progress_line import ProgressLine, duration
@@ -177,8 +177,7 @@ def _follow(event: Event, record: RunRecord, line: ProgressLine, report: Report,
         line.close()
         report("note", f"a worker was lost ({event.facts['error']}): what it had left is done again")
     elif event.kind == "failed":
-        error = event.facts["error"]
-        raise error
+        raise event.facts["error"]
     elif event.kind == "signal":
         raise Stopped(event.slot, "what is written is whole: --resume goes on")
 
@@ -188,13 +187,14 @@ def _finish(
 ) -> None:
     """Write the manifest if all units are whole, those of other shards too; else say what is missing."""
     others = [unit for unit in range(plan.unit_count(recipe)) if unit not in units]
-    missing = 0
-    for unit in others:
+    # a look at what is there is cheap; reading other parts' pictures is for the run that finds all of them
+    missing = sum(not _has_record(run.out, recipe, shot) for unit in others for shot in plan.shot_list(recipe, unit))
+    for unit in others if not missing else ():
         _check_signal(events)
         missing += len(resume.missing_shots(run.out, recipe, unit))
     place = str(run.out.absolute())
     if missing:
-        report("set", f"{place} (this part is whole; {missing} frames of other parts are missing)")
+        report("set", f"{place} (this part is whole; {missing} pictures of other parts are missing)")
         return
     digest = manifest.write_manifest(run.out, recipe, {"runs": all_runs(run.out)})
     if recipe.denoise and not all(worker["denoised"] for worker in record.workers):
@@ -203,6 +203,10 @@ def _finish(
         report("memory", f"at most {record.peak_memory / 2**20:.0f} MiB a worker")
     report("labels", digest)
     report("set", place)
+
+
+def _has_record(out: Path, recipe: Recipe, shot: ShotId) -> bool:
+    return (out / shot.folder / layout.record_path(shot.camera, resume.stem_of(recipe, shot))).is_file()
 
 
 def _check_signal(events: queue.SimpleQueue[Event]) -> None:

@@ -34,6 +34,8 @@ from dataset_runs import (
     workers_below,
 )
 
+from engine.avatar.folder import read_avatar
+
 needs_proc = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="processes are found through /proc")
 
 
@@ -78,7 +80,7 @@ def test_parts(reference, tmp_path):
 
 def test_one_part_says_what_is_missing(tmp_path):
     said = make(*COHORT, "--out", tmp_path / "set", "--shard", "2/2")
-    assert "4 frames of other parts are missing" in said
+    assert "4 pictures of other parts are missing" in said
     assert not (tmp_path / "set/manifest.json").exists()
     assert {path.parts[-4] for path in records(tmp_path / "set")} == {"0001"}
 
@@ -202,9 +204,10 @@ def test_folder_without_the_right_to_write(tmp_path):
     assert "cannot make" in refused(*COHORT, "--out", tmp_path / "set")
 
 
-def test_relit_sequence(tmp_path):
+def test_relit_sequence_with_its_truth(tmp_path):
+    """Also what a resumed run mends where pictures are whole: the avatar and the folder's files."""
     out = tmp_path / "set"
-    make(
+    words = (
         "harp-relit",
         "--sequences",
         1,
@@ -214,16 +217,21 @@ def test_relit_sequence(tmp_path):
         "studio",
         "--eval-env",
         "sunset",
-        "--out",
-        out,
-        *TINY,
+        "--avatars",
     )
+    make(*words, "--out", out, *TINY)
     assert sorted(path.name for path in (out / "environments").iterdir()) == ["studio.exr", "sunset.exr"]
-    names = sorted(str(path.relative_to(out)) for path in records(out))
-    assert names == [
+    assert sorted(str(path.relative_to(out)) for path in records(out)) == [
         "relit_00/folders/_train/labels/MCU_02/0001.json",
         "relit_00/folders/_val/labels/MCU_02/0001.json",
     ]
+    avatar = out / "avatars/relit_00.palmhand"
+    betas = read_avatar(avatar).betas
+    shutil.rmtree(avatar)
+    (out / "relit_00/folders/_val/cameras.npy").unlink()
+    assert "frame" not in make(*words, "--out", out, *TINY, "--resume")
+    assert (read_avatar(avatar).betas == betas).all()
+    assert (out / "relit_00/folders/_val/cameras.npy").is_file()
 
 
 def test_video(avatar_folders, tmp_path):
