@@ -62,9 +62,15 @@ class PhotoSession:
         }
 
     def _photograph(self, index: int, wanted: list[ShotId]) -> Iterator[dict[str, Any]]:
-        start = time.perf_counter()
+        start, spent = time.perf_counter(), time.process_time()
         unit = self._loaded(index)
-        yield {"event": "loaded", "unit": index, "seconds": time.perf_counter() - start, "memory": resident_bytes()}
+        yield {
+            "event": "loaded",
+            "unit": index,
+            "seconds": time.perf_counter() - start,
+            "cpu": time.process_time() - spent,
+            "memory": resident_bytes(),
+        }
         shots = {shot.id: shot for shot in unit.shots}
         for name in wanted:
             shot = shots[name]
