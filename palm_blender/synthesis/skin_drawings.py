@@ -223,7 +223,7 @@ def _draw_palm_lines(sheet: Sheet, hand: HandSurface, generator: np.random.Gener
     share = np.linspace(0, 1, count)[:, None]
     bernstein = [(1 - share) ** 3, 3 * share * (1 - share) ** 2, 3 * share**2 * (1 - share), share**3]
     for line in PALM_LINES:
-        control = [np.array(point) + generator.normal(size=2) * 0.022 for point in line]
+        control = [np.array(point) + generator.normal(size=2) * 0.032 for point in line]
         curve = sum(weight * point for weight, point in zip(bernstein, control, strict=True))
         way = origin + curve[:, :1] * upward + curve[:, 1:] * across + _shake(count, 3.0e-4, generator)
         fade = np.clip(3.2 * (1 - share[:, 0]), 0, 1) * (0.55 + 0.45 * np.clip(7 * share[:, 0], 0, 1))
