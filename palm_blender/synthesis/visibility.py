@@ -14,9 +14,16 @@ OUTSIDE, HIDDEN, VISIBLE = 0, 1, 2
 """COCO's: not labelled, labelled but not visible, labelled and visible."""
 
 SLACK = 1.25
-"""Flesh is thicker when bent and seen aslant than straight across at rest."""
+"""Flesh is thicker where it is bent than at rest."""
+ALONG = 2.5
+"""How much farther than across its bone a keypoint's flesh reaches along it, where it is seen aslant."""
 _DIRECTIONS = 12
 _LAST_JOINTS = KEYPOINT_PARENTS[16:]
+_BONES = tuple(
+    tuple(end for end in range(21) if KEYPOINT_PARENTS[end] == joint or KEYPOINT_PARENTS[joint] == end)
+    for joint in range(21)
+)
+"""The keypoints at the other ends of the bones that meet in each."""
 
 
 def visibility(
@@ -25,24 +32,42 @@ def visibility(
     """[21] of OUTSIDE, HIDDEN and VISIBLE.
 
     keypoints [21,3] metres, world; depth [H,W] metres along the camera's z, 0 where there is no hand; radii [21] metres,
-    the thickness of each keypoint's own flesh. A keypoint is visible if at its pixel, or at one beside it, the skin lies
-    no farther before or behind it than that, or if there is nothing at all; it is outside where its pixel is not in the
-    picture or it lies behind the camera.
+    the thickness of each keypoint's own flesh across its bone. A keypoint is visible if the skin at its pixel, or at one
+    beside it, is its own: nearer than its radius, or as near to a bone that meets in it and not far along that. It is also
+    visible if there is no skin at all. It is outside where its pixel is not in the picture or it lies behind the camera.
     """
     height, width = depth.shape
-    z = keypoints @ world_to_camera[2, :3] + world_to_camera[2, 3]
+    places = keypoints @ world_to_camera[:3, :3].T + world_to_camera[:3, 3]
     found = np.full(len(keypoints), OUTSIDE)
-    ahead = np.flatnonzero(z > 0)
-    pixels = np.floor(project(keypoints[ahead], intrinsics, world_to_camera))
+    ahead = np.flatnonzero(places[:, 2] > 0)
+    pixels = np.floor(project(places[ahead], intrinsics))
     for joint, (column, row) in zip(ahead, pixels, strict=True):
         if not (0 <= column < width and 0 <= row < height):
             continue
-        x, y = int(column), int(row)
-        around = depth[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
-        skin = around[around > 0]
-        seen = not skin.size or bool((np.abs(skin - z[joint]) <= radii[joint]).any())
-        found[joint] = VISIBLE if seen else HIDDEN
+        skin = _skin_around(int(column), int(row), depth, intrinsics)
+        apart = np.linalg.norm(skin - places[joint], axis=1)
+        own = apart <= radii[joint]
+        for end in _BONES[joint]:
+            thin = _distances(skin, places[joint], places[end]) <= min(radii[joint], radii[end])
+            own |= thin & (apart <= ALONG * radii[joint])
+        found[joint] = VISIBLE if own.any() or not len(skin) else HIDDEN
     return found
+
+
+def _skin_around(column: int, row: int, depth: np.ndarray, intrinsics: np.ndarray) -> np.ndarray:
+    """Points [≤9,3] in camera axes that the pixel and those beside it show."""
+    top, left = max(0, row - 1), max(0, column - 1)
+    around = depth[top : row + 2, left : column + 2].astype(float)
+    rows, columns = np.nonzero(around)
+    rays = np.stack([columns + left + 0.5, rows + top + 0.5, np.ones(len(rows))], axis=1)
+    return rays @ np.linalg.inv(intrinsics).T * around[rows, columns, None]
+
+
+def _distances(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """[N] from points [N,3] to the segment between two points."""
+    along = end - start
+    share = np.clip((points - start) @ along / max(float(along @ along), 1e-12), 0, 1)
+    return np.linalg.norm(points - start - share[:, None] * along, axis=1)
 
 
 def flesh_radii(betas: np.ndarray) -> np.ndarray:

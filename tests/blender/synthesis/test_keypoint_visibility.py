@@ -19,7 +19,11 @@ AHEAD = np.eye(4)
 
 
 def seen(point, depth, radius=0.01) -> int:
-    return int(visibility.visibility(np.array([point], float), K, AHEAD, depth, np.array([radius]))[0])
+    """Of keypoints that all lie in one place."""
+    points = np.tile(np.array(point, float), (21, 1))
+    found = visibility.visibility(points, K, AHEAD, depth, np.full(21, radius))
+    assert len(set(found.tolist())) == 1
+    return int(found[0])
 
 
 def wall(metres: float) -> np.ndarray:
@@ -38,6 +42,20 @@ def test_one_pixel_beside_is_enough():
     depth[51, 51] = 0.5
     assert seen((0.001, 0.001, 0.5), depth) == visibility.VISIBLE
     assert seen((-0.02, 0, 0.5), depth) == visibility.HIDDEN
+
+
+def test_in_a_finger_that_points_at_the_camera_the_joints_near_its_tip_are_visible():
+    points = np.tile([0.0, 0.1, 0.5], (21, 1))
+    # the index finger's three joints and its tip, which is nearest to the camera, aslant
+    for keypoint, place in zip((1, 2, 3, 17), (0.54, 0.50, 0.475, 0.455), strict=True):
+        points[keypoint] = (0, 0, place)
+    found = visibility.visibility(points, K, AHEAD, wall(0.453), np.full(21, 0.01))
+    assert found[[1, 2, 3, 17]].tolist() == [
+        visibility.HIDDEN,
+        visibility.HIDDEN,
+        visibility.VISIBLE,
+        visibility.VISIBLE,
+    ]
 
 
 @pytest.mark.parametrize("point", [(-0.26, 0, 0.5), (0.251, 0, 0.5), (0, 0.3, 0.5), (0, 0, -0.5), (0, 0, 0)])
@@ -86,6 +104,12 @@ def test_a_fist_hides_its_fingertips_from_the_back_and_shows_its_knuckles():
     _, names = hand_before_the_camera("fist", np.pi)
     assert all(names[f"{finger}_tip"] == visibility.HIDDEN for finger in ("index", "middle", "ring", "pinky"))
     assert all(names[f"{finger}1"] == visibility.VISIBLE for finger in ("index", "middle", "ring", "pinky"))
+
+
+def test_folded_fingers_hide_their_first_knuckles_from_the_palm():
+    _, names = hand_before_the_camera("fist", 0)
+    assert names["middle1"] == names["ring1"] == visibility.HIDDEN
+    assert names["middle2"] == names["ring2"] == visibility.VISIBLE
 
 
 def test_from_the_little_fingers_side_the_index_finger_is_hidden():
