@@ -123,6 +123,7 @@ def palm_quality(name: str) -> PersonaliseConfig:
             draws=1,
             physical_points=2,
             shell_samples=8,
+            curvature_samples=256,
         )
     if name == "draft":
         standard = palm_quality("standard")

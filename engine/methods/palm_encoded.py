@@ -159,13 +159,13 @@ def shell_picture(
 ) -> Picture:
     """The radiance field's view of a batch, with gradients to both codes.
 
-    cutoff: candidates of less weight are not shaded, see `worth_shading`; a tenth of it, as the weights are predicted.
+    cutoff: candidates of less weight are not shaded, see `worth_shading`; half of it, as the weights are predicted.
     """
     rays = len(batch.hand)
     with torch.no_grad():
         depth = posed.fields.density(shell.predicted_distance(unknowns.shape)) * shell.length
         weights = rendering_weights(depth, shell.ray)
-        kept = torch.nonzero(worth_shading(weights, shell.ray, rays, 0.1 * cutoff))[:, 0]
+        kept = torch.nonzero(worth_shading(weights, shell.ray, rays, 0.5 * cutoff))[:, 0]
         # whole rows by index_select: other ways of indexing take several times as long
         ray, length, rows = (values.index_select(0, kept) for values in (shell.ray, shell.length, shell.table))
         hidden = len(geometry.bias)
