@@ -26,7 +26,7 @@ from .palm_direct import begin_direct
 from .palm_encoded import begin_encoded
 from .palm_hands import PosedPrior, Unknowns, first_unknowns, pose_prior
 from .palm_objective import Evaluator, PalmStage, enter_stage, stage_at
-from .palm_photo import PalmPhoto
+from .palm_photo import PalmPhoto, cropped_photo
 from .palm_placement import fixed_samples
 from .palm_rays import RayPlan, plan_rays
 
@@ -79,6 +79,7 @@ def personalize_prior(
     if path not in PATHS:
         raise ValueError(f"no path is called {path!r}; there are {', '.join(PATHS)}")
     progress(0.0, "posing the prior")
+    photos = [cropped_photo(photo, config.photo_px) for photo in photos]
     posed = pose_prior(prior, model, photos, config.render.band_m)
     unknowns = first_unknowns(posed, prior.light)
     plans = plan_rays(photos, config, posed.root)

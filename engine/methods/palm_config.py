@@ -38,6 +38,8 @@ class PersonaliseConfig:
     """Draws that make a batch (the paper: 8 copies of the photo); they go round the photos."""
     batches: int = 24
     """Different batches of rays, each encoded once; a step takes one, and all are taken before any comes again."""
+    photo_px: int = 512
+    """Longer side of the hand in the photo that rays are taken from, at most: patches are as wide as they are in pixels."""
     physical_rays: int = 512
     """Of a batch, on the mask, that are also rendered physically."""
     physical_points: int = 4
@@ -120,7 +122,7 @@ def palm_quality(name: str) -> PersonaliseConfig:
         return PersonaliseConfig(
             pixels=PixelSampling(scattered=64, patch_px=24, patch_strides=(1, 2, 4), box_margin_px=8),
             render=RenderConfig(importance_rounds=1, importance_samples=8, weight_cutoff=1e-3),
-            draws=1,
+            photo_px=320,
             physical_points=2,
             shell_samples=8,
             curvature_samples=256,

@@ -12,6 +12,10 @@ from torch import Tensor
 from ..capture.capture_file import Capture
 from ..errors import CaptureError
 from ..hand.mirror import mirror_axis_angle, mirror_points
+from ..rendering.crop import crop_around, resample
+
+CROP_MARGIN = 0.1
+"""Of the hand's longer side, kept around it."""
 
 
 class PalmPhoto(NamedTuple):
@@ -82,6 +86,28 @@ def mirrored(photo: PalmPhoto) -> PalmPhoto:
         global_orient=mirror_axis_angle(photo.global_orient),
         hand_pose=mirror_axis_angle(photo.hand_pose),
         transl=mirror_points(photo.transl),
+    )
+
+
+def cropped_photo(photo: PalmPhoto, longest_px: int) -> PalmPhoto:
+    """The part around the mask, scaled down where its longer side has more than `longest_px` pixels.
+
+    It ends where the picture ends: what lies beyond is not known to be background. Raises CaptureError for an empty mask.
+    """
+    check_photos([photo])
+    rows, columns = torch.nonzero(photo.mask, as_tuple=True)
+    low = torch.stack([columns.min(), rows.min()]).cpu().numpy().astype(float)
+    high = torch.stack([columns.max(), rows.max()]).cpu().numpy().astype(float) + 1
+    pad = CROP_MARGIN * (high - low).max()
+    height, width = photo.mask.shape
+    corners = np.stack([np.maximum(low - pad, 0), np.minimum(high + pad, [width, height])])
+    crop = crop_around(corners, 0.0, longest_px)
+    planes = resample(torch.cat([photo.image_srgb, photo.mask[..., None].to(photo.image_srgb)], dim=-1), crop)
+    mask = planes[..., 3] > 0.5
+    if not bool(mask.any()):
+        raise CaptureError("the mask holds next to no pixels: capture the photo again, or give a --mask with the hand")
+    return photo._replace(
+        image_srgb=planes[..., :3].clamp(0, 1), mask=mask, intrinsics=crop.intrinsics(photo.intrinsics)
     )
 
 

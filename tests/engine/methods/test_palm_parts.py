@@ -29,7 +29,7 @@ from engine.methods.palm_heads import (
     radiance_inner,
     surface_of,
 )
-from engine.methods.palm_photo import check_photos, photo_of_capture
+from engine.methods.palm_photo import check_photos, cropped_photo, photo_of_capture
 from engine.methods.palm_rays import background_at, batch_at, plan_rays
 from engine.methods.palm_reflection import Reflected, far_angles, near_angles, outgoing_light, reflect_far, reflect_near
 
@@ -107,6 +107,22 @@ def test_a_left_hand_becomes_its_mirror_image():
     mirrored = mine @ left.intrinsics.T
     torch.testing.assert_close(60 - seen[:, 0] / seen[:, 2], mirrored[:, 0] / mirrored[:, 2], atol=1e-2, rtol=0)
     torch.testing.assert_close(seen[:, 1] / seen[:, 2], mirrored[:, 1] / mirrored[:, 2], atol=1e-2, rtol=0)
+
+
+def test_a_crop_sees_the_same_rays_and_ends_with_the_picture():
+    photo = tiny_photos()[0]
+    small = cropped_photo(photo, 20)
+    assert max(small.mask.shape) == 20
+    # a world point at a known pixel of the photo falls where the crop shows that pixel's colour
+    assert float(small.mask.float().mean()) > float(photo.mask.float().mean())
+    rows, columns = torch.nonzero(small.mask, as_tuple=True)
+    centres = torch.stack([columns, rows, torch.ones_like(rows)], dim=1) + torch.tensor([0.5, 0.5, 0.0])
+    seen = centres @ torch.linalg.inv(small.intrinsics).T @ photo.intrinsics.T
+    column, row = seen[:, :2].floor().long().unbind(1)
+    assert float(photo.mask[row, column].float().mean()) > 0.95
+    everything = photo._replace(mask=torch.ones_like(photo.mask))
+    assert cropped_photo(everything, 400).mask.shape == photo.mask.shape
+    torch.testing.assert_close(cropped_photo(everything, 400).image_srgb, photo.image_srgb, atol=1e-5, rtol=0)
 
 
 def test_pictures_without_a_hand_are_refused():
