@@ -41,17 +41,12 @@ def find_environment(name: str) -> Path:
 
 @whole_or_nothing()
 def set_environment(
-    scene: bpy.types.Scene,
-    path: Path,
-    rotation: float = 0.0,
-    strength: float = 1.0,
-    name: str = "Environment",
-    pack: bool = True,
+    scene: bpy.types.Scene, path: Path, rotation: float = 0.0, strength: float = 1.0, name: str = "Environment"
 ) -> bpy.types.World:
     """Light the scene with an equirectangular picture.
 
-    rotation: radians about +Z, counter-clockwise seen from above; strength ≥ 0; pack: keep the file in the .blend.
-    Raises InputError for a file that Blender cannot decode.
+    rotation: radians about +Z, counter-clockwise seen from above; strength ≥ 0. Raises InputError for a file that
+    Blender cannot decode.
     """
     world = bpy.data.worlds.new(name)
     tree = compat.enable_nodes(world)
@@ -64,7 +59,7 @@ def set_environment(
     for column, node in enumerate((coordinates, mapping, texture, background, output)):
         node.location = (250 * column - 800, 0)
     colour_space = "Linear Rec.709" if path.suffix.lower() in (".exr", ".hdr") else "sRGB"
-    image = materials.load_image(path, colour_space, pack)
+    image = materials.load_image(path, colour_space)
     texture.image, texture.projection = image, "EQUIRECTANGULAR"
     mapping.vector_type = "POINT"
     tree.links.new(coordinates.outputs["Generated"], mapping.inputs["Vector"])

@@ -131,7 +131,7 @@ def _without_gloss(tree: bpy.types.NodeTree, colour: bpy.types.NodeSocket, gloss
     return greater.outputs["Vector"]
 
 
-def load_image(path: Path, colour_space: str, pack: bool = True) -> bpy.types.Image:
+def load_image(path: Path, colour_space: str) -> bpy.types.Image:
     """An image file as a data-block of its own, packed into the scene.
 
     Raises InputError if Blender cannot decode it.
@@ -146,6 +146,5 @@ def load_image(path: Path, colour_space: str, pack: bool = True) -> bpy.types.Im
     if not decoded:
         bpy.data.images.remove(image)
         raise InputError(f"{path} cannot be decoded: it is damaged, or not a picture that Blender reads")
-    if pack:
-        image.pack()
+    image.pack()
     return image

@@ -28,6 +28,9 @@ from .skin_maps import SkinMaps, skin_maps
 from .skin_regions import hand_surface
 from .subject_folder import turned_light, write_subject
 
+LIGHTS_KEPT = 4
+"""Environments held ready at a time; a large one takes hundreds of megabytes."""
+
 
 class Studio:
     """Owns Blender's open file: one per process. Unsaved work is discarded.
@@ -145,12 +148,22 @@ class Studio:
     def _light(self, light: Light) -> None:
         world = self._worlds.get(light.environment)
         if world is None:
-            path = self.environment_file(light.environment)
-            world = lighting.set_environment(self._scene, path, name=light.environment, pack=False)
+            self._forget_lights()
+            # packed: a file that vanished meanwhile would silently become magenta light
+            world = lighting.set_environment(
+                self._scene, self.environment_file(light.environment), name=light.environment
+            )
             self._worlds[light.environment] = world
         lighting.turn_environment(world, light.rotation, light.strength)
         if self._scene.world != world:
             self._scene.world = world
+
+    def _forget_lights(self) -> None:
+        """Bound what is kept where a set draws from many lights."""
+        if len(self._worlds) >= LIGHTS_KEPT:
+            self._scene.world = None
+            bpy.data.batch_remove({*self._worlds.values(), *map(world_image, self._worlds.values())})
+            self._worlds.clear()
 
     def environment_file(self, name: str) -> Path:
         """The picture that an environment is: our rig's, one of Blender's, or the file itself. Raises InputError."""

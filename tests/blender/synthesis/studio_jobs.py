@@ -159,3 +159,23 @@ def without_denoiser() -> dict:
 
 def versions() -> dict:
     return {"version": list(compat.VERSION)}
+
+
+def lights(work: str, picture: str) -> dict:
+    """Mean colours of one shot in a light whose file is deleted after the first, and how many lights are held in the end."""
+    studio = Studio(recipe_of(), "cpu")
+    own = Path(work) / "light.exr"
+    own.write_bytes(Path(picture).read_bytes())
+    unit = unit_of(["flat", "fist"], environment=str(own))
+    studio.load(unit)
+    before = studio.take(unit, unit.shots[0]).radiance
+    own.unlink()
+    studio.take(unit, unit.shots[2])
+    after = studio.take(unit, unit.shots[0]).radiance
+    for name in ("rig", "city", "forest", "night", "sunset", "studio"):
+        studio.take(unit, unit.shots[0]._replace(light=Light(name, 0.0, 1.0)))
+    return {
+        "before": before.mean((0, 1)).tolist(),
+        "after": after.mean((0, 1)).tolist(),
+        "worlds": len(bpy.data.worlds),
+    }

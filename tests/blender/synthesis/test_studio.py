@@ -197,7 +197,7 @@ def test_avatar_on_its_rig(blender, avatar_folders, tmp_path):
     for k in range(2):
         shot = dict(np.load(tmp_path / f"{k}.npz"))
         shot["betas"] = avatars.BETAS
-        wanted = expected(hand, shot)
+        wanted = expected(hand.to(dtype=torch.float64), shot)
         found = project(shot["keypoints"], shot["intrinsics"], shot["world_to_camera"])
         right = project(wanted["keypoints"], shot["intrinsics"], shot["world_to_camera"])
         assert np.linalg.norm(found - right, axis=1).max() <= 0.5
@@ -221,3 +221,10 @@ def test_environments_that_cannot_be_used(blender, tmp_path):
 
 def test_missing_denoiser_is_said(blender):
     assert blender("studio_jobs.without_denoiser")["denoised"] is False
+
+
+def test_light_outlives_its_file_and_lights_are_bounded(blender, avatar_folders, tmp_path):
+    """A light whose file is gone is kept; pictures in magenta would be worse than none."""
+    found = blender("studio_jobs.lights", work=tmp_path, picture=avatar_folders["right"][0] / "environment.exr")
+    assert found["after"] == found["before"]
+    assert found["worlds"] <= 4
