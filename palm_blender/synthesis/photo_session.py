@@ -15,6 +15,7 @@ from typing import Any
 import bpy
 import numpy as np
 
+from ...engine.errors import OutputError
 from . import layout, plan, video
 from .places import RECIPE_FILE, avatar_folder
 from .recipe import Recipe, read_recipe
@@ -100,7 +101,11 @@ class PhotoSession:
             avatar = avatar_folder(self._root, self._recipe, index)
             if self._recipe.avatars and not avatar.exists():
                 avatar.parent.mkdir(exist_ok=True)
-                self._studio.write_avatar(unit, avatar)
+                try:
+                    self._studio.write_avatar(unit, avatar)
+                except OutputError:
+                    if not avatar.is_dir():  # else another worker at this unit was first
+                        raise
         return unit
 
     def _keep_light(self, name: str) -> None:
