@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from ..progress import Progress, silent
 from ..rendering.compositing import accumulate, rendering_weights
@@ -31,6 +30,7 @@ from .palm_heads import (
     radiance_head,
     radiance_inner,
     surface_of,
+    unit_rows,
 )
 from .palm_objective import Energy, Evaluator, PalmStage, Picture, code_terms, picture_terms, total_energy
 from .palm_placement import fixed_samples
@@ -172,7 +172,7 @@ def shell_picture(
         own, color_own, flat = rows.split([hidden, hidden, rows.shape[1] - 2 * hidden], dim=1)
         turn = flat.T.contiguous().unflatten(0, (3, -1))
     surface = surface_of(geometry, own, turn, code_of(unknowns.shape, posed.shape_basis))
-    normals = normalize(surface.gradient.T, dim=1, eps=1e-6)
+    normals = unit_rows(surface.gradient)
     weights = rendering_weights(posed.fields.density(surface.feature[:, 0]) * length, ray)
     directions = batch.directions.index_select(0, ray)
     inner = radiance_inner(surface.feature, directions, normals, posed.bands.sh)
@@ -186,5 +186,5 @@ def shell_curvature(posed: PosedPrior, curved: CurvatureEncoding, unknowns: Unkn
     if not len(curved.own):
         return unknowns.shape.sum() * 0
     surface = surface_of(geometry, curved.own, curved.turn, code_of(unknowns.shape, posed.shape_basis))
-    here, aside = normalize(surface.gradient.T, dim=1, eps=1e-6).chunk(2)
+    here, aside = unit_rows(surface.gradient).chunk(2)
     return curvature(here, aside).mean()

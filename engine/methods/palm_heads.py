@@ -139,17 +139,21 @@ class _SoftRectifier(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> tuple[Tensor, Tensor]:
-        scaled = values * SOFTPLUS_BETA
-        below = torch.sigmoid(-scaled)
+        below = (values * -SOFTPLUS_BETA).sigmoid_()
         slope = 1 - below
         ctx.save_for_backward(slope, below)
-        # ln(1 + e^x) = −ln σ(−x); where that underflows it is x
-        smallest = torch.finfo(values.dtype).tiny
-        rectified = torch.maximum(below.clamp_min(smallest).log_().neg_(), scaled)
-        return rectified.div_(SOFTPLUS_BETA), slope
+        # ln(1 + e^x) = −ln σ(−x), where that does not underflow: there it is x
+        rectified = below.log().div_(-SOFTPLUS_BETA)
+        return torch.where(below > torch.finfo(values.dtype).tiny, rectified, values), slope
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, by_value: Tensor, by_slope: Tensor) -> Tensor:
         slope, below = ctx.saved_tensors
         return (by_slope * below).mul_(SOFTPLUS_BETA).add_(by_value).mul_(slope)
+
+
+def unit_rows(columns: Tensor) -> Tensor:
+    """[3,N] vectors → [N,3] of length 1; as `normalize`, which is slow over a short outer dimension."""
+    length = (columns.square().sum(0) + 1e-24).sqrt().clamp_min(1e-6)
+    return (columns / length).T
