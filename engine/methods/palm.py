@@ -27,7 +27,7 @@ from .palm_encoded import begin_encoded
 from .palm_hands import PosedPrior, Unknowns, first_unknowns, pose_prior
 from .palm_objective import Evaluator, PalmStage, enter_stage, stage_at
 from .palm_photo import PalmPhoto, cropped_photo
-from .palm_placement import fixed_samples
+from .palm_placement import fixed_samples, movement, surface_metric
 from .palm_rays import RayPlan, plan_rays
 
 PATHS = ("encoded", "direct", "renewed")
@@ -103,16 +103,19 @@ def minimise(
     optimiser = make_optimiser(unknowns, config)
     evaluate: Evaluator | None = None
     before: PalmStage | None = None
+    metric, placed_at = unknowns.shape.new_zeros(()), unknowns.shape.detach().clone()
     history: list[dict[str, Tensor]] = []
     unsound = 0
     for step in range(config.steps):
         stage = stage_at(step, config)
-        if evaluate is None or stage != before or (stage.shape and step % config.shell_every == 0):
+        far = stage == before and stage.shape and movement(metric, unknowns.shape - placed_at) > config.shell_moves_m
+        if evaluate is None or stage != before or (far and path != "renewed"):
             enter_stage(unknowns, stage)
             evaluate = None  # what was kept goes before the next comes
             here = sub_progress(progress, step / config.steps, step / config.steps)
             evaluate = begin(path, posed, plans, stage, unknowns, config, perceptual, here)
-            before = stage
+            before, placed_at = stage, unknowns.shape.detach().clone()
+            metric = surface_metric(posed, plans[0], unknowns, config)
         energy = evaluate(unknowns, step)
         energy.total.backward()
         norm = take_step(optimiser, step, config.schedule, config.rates, config.rates.gradient_clip)

@@ -51,8 +51,9 @@ class PersonaliseConfig:
     three to four times as far to both sides of the hand as it is when they are placed."""
     shell_samples: int = 32
     """Inserted on each ray for that, besides the lattice's."""
-    shell_every: int = 250
-    """Steps after which the candidates are placed anew, around the hand as it is then."""
+    shell_moves_m: float = 0.0006
+    """Metres: where the visible surface has moved as far, root mean square, the candidates are placed anew, around the hand as it
+    is then. From 2 mm on they would miss it."""
     curvature_samples: int = 512
     """Of each batch's samples, at which the curvature term looks."""
     seed: int = 0
@@ -70,12 +71,11 @@ class PersonaliseConfig:
             "physical_points",
             "bounce_every",
             "shell_samples",
-            "shell_every",
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}")
-        if self.shell_m <= 0 or self.warm_up < 0 or self.curvature_samples < 1:
-            raise ValueError("shell_m and curvature_samples must be positive, and warm_up not negative")
+        if min(self.shell_m, self.shell_moves_m, self.curvature_samples) <= 0 or self.warm_up < 0:
+            raise ValueError("shell_m, shell_moves_m and curvature_samples must be positive, and warm_up not negative")
         if self.pixels.scattered < 1 and self.pixels.patch_px < 1:
             raise ValueError("a draw without scattered rays and without a patch has no rays")
 
@@ -100,7 +100,6 @@ def with_steps(config: PersonaliseConfig, steps: int) -> PersonaliseConfig:
         shape_until=round(config.shape_until * share),
         physical_from=round(config.physical_from * share),
         warm_up=round(config.warm_up * share),
-        shell_every=max(round(config.shell_every * share), 1),
         rates=rates,
     )
 
@@ -116,7 +115,6 @@ def palm_quality(name: str) -> PersonaliseConfig:
             draws=8,
             batches=8,
             physical_rays=8 * 1_027,
-            shell_every=100,
         )
     if name == "standard":
         return PersonaliseConfig(

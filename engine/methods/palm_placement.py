@@ -22,11 +22,12 @@ from ..rendering.ray_sampling import RayIntervals
 from ..rendering.ray_sets import to_root_space
 from ..rendering.scene import Appearance, SurfaceSample
 from ..rendering.surface_search import find_surface, place_samples
-from ..rendering.volume import PackedSamples
+from ..rendering.volume import PackedSamples, surface_samples
 from ..training.losses import tangent_shift
 from ..training.sampling import generator_for
 from .palm_config import PersonaliseConfig
-from .palm_hands import PosedPrior, Unknowns
+from .palm_hands import PosedPrior, Unknowns, code_of
+from .palm_heads import distance_slope, geometry_head
 from .palm_rays import RayPlan
 
 CURVATURE_SLOT = 500_009
@@ -103,6 +104,28 @@ def fixed_samples(
     assert gradients is not None
     tangents = tangent_shift(normalize(gradients, dim=-1, eps=1e-6), generator)
     return FixedSamples(intervals, canonical, curved, tangents)
+
+
+@torch.no_grad()
+def surface_metric(posed: PosedPrior, plan: RayPlan, unknowns: Unknowns, config: PersonaliseConfig) -> Tensor:
+    """[K,K] metres²: a small change d of the shape's coefficients moves the surface that a batch sees by √(dᵀ M d), root mean
+    square."""
+    batch = plan.batch
+    samples = surface_samples(
+        posed.scene(unknowns), batch.origins, batch.directions, batch.hand, config.render, gradient=False
+    )
+    head, hand = geometry_head(posed), samples.surface.hand
+    encoding = posed.fields.geometry.encoding(samples.surface.points_c, posed.bands.geometry_levels)
+    own = head.own(encoding, posed.pose[hand])
+    code = code_of(unknowns.shape, posed.shape_basis)
+    slope = distance_slope(head, own, code) @ posed.shape_basis.components.T
+    return (samples.weights[:, None] * slope).T @ slope / samples.weights.sum().clamp_min(1e-9)
+
+
+def movement(metric: Tensor, change: Tensor) -> float:
+    """Metres by which the surface moves for a change [K] of the shape's coefficients (`surface_metric`)."""
+    change = change.detach()
+    return float((change @ metric @ change).clamp_min(0).sqrt())
 
 
 def take(canonical: Canonical, rows: Tensor) -> Canonical:

@@ -47,7 +47,7 @@ CONFIG = PersonaliseConfig(
     physical_points=3,
     bounce_every=1,
     shell_samples=8,
-    shell_every=4,
+    shell_moves_m=0.0002,
     curvature_samples=32,
 )
 

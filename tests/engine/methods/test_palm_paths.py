@@ -16,8 +16,9 @@ from engine.methods.palm_frozen import encode_frozen, frozen_picture
 from engine.methods.palm_hands import PosedPrior, Unknowns, first_unknowns, pose_prior
 from engine.methods.palm_heads import geometry_head, material_head, radiance_head
 from engine.methods.palm_objective import PalmStage, enter_stage
-from engine.methods.palm_placement import fixed_samples
+from engine.methods.palm_placement import fixed_samples, movement, surface_metric
 from engine.methods.palm_rays import RayPlan, plan_rays
+from engine.rendering.volume import surface_samples
 
 STAGES = [PalmStage(True, False), PalmStage(False, False), PalmStage(False, True)]
 # without a cutoff both paths shade the same samples, not only the same but for those of least weight
@@ -122,6 +123,22 @@ def test_what_the_codes_do_not_move_is_constant():
     with torch.no_grad():
         unknowns.appearance.add_(0.5)
     assert torch.equal(evaluate(unknowns, 0).terms["mask"], first)
+
+
+def test_the_metric_says_how_far_the_surface_moves():
+    posed = tiny_posed()
+    plans, unknowns = started(posed, STAGES[0])
+    metric = surface_metric(posed, plans[0], unknowns, CONFIG)
+    change = torch.tensor([0.01, -0.02])
+    samples = surface_samples(posed.scene(unknowns), *plans[0].batch[:3], CONFIG.render)
+    moved = unknowns._replace(shape=unknowns.shape.detach() + change)
+    with torch.no_grad():
+        points, hand = samples.surface.points_c, samples.surface.hand
+        sdf = posed.fields.geometry(points, hand, posed.conditions(moved), posed.bands, with_gradient=False).sdf
+        apart = samples.weights * (sdf - samples.surface.sdf).square()
+        expected = float((apart.sum() / samples.weights.sum()).sqrt())
+    assert movement(metric, change) == pytest.approx(expected, rel=0.1)
+    assert expected > 1e-5
 
 
 def test_unknown_samplings_are_refused():

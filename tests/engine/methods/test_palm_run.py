@@ -58,7 +58,7 @@ def test_both_paths_go_the_same_way_and_a_seed_repeats_it():
 
 
 def test_codes_approach_the_hand_that_the_photos_show():
-    config = replace(with_steps(CONFIG, 60), rates=replace(CONFIG.rates, slow=2e-2), shell_every=8)
+    config = replace(with_steps(CONFIG, 60), rates=replace(CONFIG.rates, slow=2e-2))
     unknowns, losses = run(config=config)
     assert float(losses["radiance"][-8:].mean()) < 0.9 * float(losses["radiance"][:8].mean())
     # from 0.18 and 0.64
