@@ -131,7 +131,8 @@ def test_labels_are_exact_pictures(photographs):
         np.testing.assert_allclose(np.linalg.norm(shot["normals"][mask], axis=1), 1, atol=1e-5)
         for name in ("normals", "albedo", "roughness"):
             assert not shot[name][~mask].any()
-        assert not shot["radiance"][~_grown(mask, 4)].any()
+        # only the pixel filter and the denoiser reach beyond the outline
+        assert shot["radiance"][~_grown(mask, 4)].max() < 0.02
         assert 60 < shot["image"][mask].mean() < 230
 
 
