@@ -181,6 +181,14 @@ def test_folders_that_are_taken(tmp_path):
             prepared(tmp_path / name)
 
 
+def test_parts_that_begin_at_once(tmp_path):
+    """One meets the folder while another writes the recipe, under a hidden name."""
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/.recipe-x1y2.json").write_text("{")
+    prepared(tmp_path / "set", shard=(2, 3))
+    assert (tmp_path / "set/recipe.json").is_file()
+
+
 def arguments(*words: object) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     commands.add_verbs(parser.add_subparsers(dest="verb"))
