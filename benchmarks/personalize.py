@@ -30,6 +30,8 @@ from engine.datasets.palm import load_frame, read_palm_folder
 from engine.fields.codes import SubjectCodes
 from engine.hand.model import HandModel, open_hand_model
 from engine.lighting.color import linear_to_srgb
+from engine.lighting.sg_light import sg_radiance
+from engine.lighting.sphere_sampling import fibonacci_sphere
 from engine.methods.palm import begin, minimise
 from engine.methods.palm_config import QUALITIES, PersonaliseConfig, palm_quality, with_steps
 from engine.methods.palm_encoded import encode_shell, shell_picture
@@ -228,8 +230,13 @@ def compare_runs(prior: Prior, posed: PosedPrior, photo: PalmPhoto, config: Pers
         print(f"  {name} code: {apart:.3%} apart, asked {ASKED_CODES:.0%}; length {length:.3f}{verdict}")
     start = first_unknowns(posed, prior.light)
     with torch.no_grad():
-        moved = (theirs.light - start.light).norm().clamp_min(1e-12)
-        print(f"  light: {float((ours.light - theirs.light).norm() / moved):.3%} of its way apart")
+        towards = fibonacci_sphere(1_000, posed.root)
+        ends = [sg_radiance(unknowns.light, towards) for unknowns in (ours, theirs, start)]
+        apart, moved = float((ends[0] - ends[1]).norm()), float((ends[2] - ends[1]).norm())
+        whole = float(ends[1].norm())
+        print(
+            f"  light, radiance over the sphere: {apart / whole:.3%} apart, after having changed by {moved / whole:.3%}"
+        )
         print_sampling_error(posed, plans, start, ours, config)
     return kept
 

@@ -49,7 +49,7 @@ class PersonaliseConfig:
     shell_m: float = 0.0005
     """Metres: the least width of the shell in which the candidates for a ray's samples lie while the shape moves. They reach
     three to four times as far to both sides of the hand as it is when they are placed."""
-    shell_samples: int = 32
+    shell_samples: int = 8
     """Inserted on each ray for that, besides the lattice's."""
     shell_moves_m: float = 0.0006
     """Metres: where the visible surface has moved as far, root mean square, the candidates are placed anew, around the hand as it
@@ -122,7 +122,6 @@ def palm_quality(name: str) -> PersonaliseConfig:
             render=RenderConfig(importance_rounds=1, importance_samples=8, weight_cutoff=1e-3),
             photo_px=320,
             physical_points=2,
-            shell_samples=8,
             curvature_samples=256,
         )
     if name == "draft":

@@ -141,6 +141,19 @@ def test_the_metric_says_how_far_the_surface_moves():
     assert expected > 1e-5
 
 
+@pytest.mark.parametrize("path", ["encoded", "direct", "renewed"])
+def test_batches_that_miss_the_hand_have_an_energy(path):
+    posed = tiny_posed()
+    for stage in STAGES:
+        plans, unknowns = started(posed, stage)
+        away = [plan._replace(batch=plan.batch._replace(origins=plan.batch.origins + 9.0)) for plan in plans]
+        energy = begin(path, posed, away, stage, unknowns, CONFIG)(unknowns, 0)
+        energy.total.backward()
+        assert torch.isfinite(energy.total)
+        assert float(energy.terms["radiance"]) == 0
+        assert all(value.grad is None or bool(torch.isfinite(value.grad).all()) for value in unknowns)
+
+
 def test_unknown_samplings_are_refused():
     from engine.methods.palm_direct import begin_direct
     from engine.training.perceptual import pyramid_l1
