@@ -15,7 +15,7 @@ from engine.lighting.environment import blender_world, irradiance
 from engine.lighting.image_light import image_light
 from engine.lighting.spherical_gaussians import SphericalGaussians
 from engine.rendering.physical import render_image_pbr, render_rays_pbr
-from engine.rendering.secondary import trace_secondary
+from engine.rendering.secondary import find_blockers, trace_secondary
 from engine.rendering.volume import RenderConfig, render_rays
 
 ALBEDO = 0.8
@@ -135,6 +135,10 @@ def test_shadow_rays_stop_at_the_surface(device):
     met = trace_secondary(scene, origins, directions, hand, RenderConfig())
     assert torch.allclose(met.visibility.cpu(), torch.tensor([0.0, 1, 1, 1]), atol=1e-3)
     assert torch.allclose(met.bounced[0], scene.colour, atol=1e-3) and not met.bounced[1:].any()
+    found = find_blockers(scene, origins, directions, hand, RenderConfig())
+    assert found.ray.tolist() == [0]
+    # from the one ball's side to the other's: 0.06 − 0.015 − 0.02
+    assert float(found.t[0]) == pytest.approx(0.025, abs=1e-4)
     nothing = trace_secondary(scene, origins[:0], directions[:0], hand[:0], RenderConfig())
     assert nothing.visibility.shape == (0,)
 
