@@ -10,12 +10,17 @@ from .rasterize import interpolate
 
 
 def vertex_normals(vertices: Tensor, faces: Tensor) -> Tensor:
-    """Unit normals [V,3], the mean of the adjacent faces' weighted by area. vertices [V,3], faces [F,3]."""
-    a, b, c = (vertices[faces[:, k]] for k in range(3))
-    area_normal = torch.cross(b - a, c - a, dim=1)
-    total = torch.zeros_like(vertices)
-    for corner in range(3):
-        total = total.index_add(0, faces[:, corner], area_normal)
+    """Unit normals [V,3], the mean of the adjacent faces' weighted by their angles there. vertices [V,3], faces [F,3].
+
+    Unlike weights by area they do not depend on how a flat piece is cut (Thürmer and Wüthrich 1998), and Blender shades so.
+    """
+    corners = vertices[faces]
+    edges = corners.roll(-1, dims=1) - corners
+    across = torch.cross(edges[:, 0], edges[:, 1], dim=1)
+    twice_area = across.square().sum(1, keepdim=True).clamp_min(1e-30).sqrt()
+    cosine = -(edges * edges.roll(1, dims=1)).sum(2)
+    weighted = (across / twice_area)[:, None] * torch.atan2(twice_area, cosine)[..., None]
+    total = torch.zeros_like(vertices).index_add(0, faces.reshape(-1), weighted.reshape(-1, 3))
     return normalize(total, dim=1, eps=1e-12)
 
 

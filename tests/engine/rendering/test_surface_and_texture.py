@@ -19,6 +19,32 @@ def test_sphere_normals_point_outwards(make_sphere):
     assert (normals * vertices).sum(1).min() > 0.05 * 0.999
 
 
+def test_normals_do_not_depend_on_how_faces_are_cut(device):
+    """A cube's corner, its sides cut along either diagonal: the mean of three sides that meet at right angles."""
+    sides = torch.tensor([[[1.0, 0, 0], [0, 1, 0]], [[0, 1, 0], [0, 0, 1]], [[0, 0, 1], [1, 0, 0]]], device=device)
+    for through_corner in (True, False):
+        corners, faces = [], []
+        for u, v in sides:
+            first = len(corners)
+            corners += [torch.zeros(3, device=device), u, u + v, v]
+            cut = [(0, 1, 2), (0, 2, 3)] if through_corner else [(0, 1, 3), (1, 2, 3)]
+            faces += [[first + k for k in face] for face in cut]
+        points, same = torch.unique(torch.stack(corners), dim=0, return_inverse=True)
+        normals = vertex_normals(points, same[torch.tensor(faces, device=device)])
+        place = int((points == 0).all(1).nonzero())
+        assert torch.allclose(normals[place], torch.full((3,), 3**-0.5, device=device), atol=1e-6)
+
+
+def test_normals_have_gradients_even_beside_empty_faces():
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(5, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    faces = torch.tensor([[0, 1, 2], [0, 2, 3], [1, 4, 2]])
+    assert torch.autograd.gradcheck(lambda p: vertex_normals(p, faces), points)
+    with_empty = torch.cat([faces, torch.tensor([[3, 3, 4]])])
+    (slope,) = torch.autograd.grad(vertex_normals(points, with_empty).sum(), points)
+    assert slope.isfinite().all()
+
+
 def test_tangents_follow_u_and_mirrored_charts_turn_the_bitangent(device):
     vertices = torch.tensor([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]], device=device)
     faces = torch.tensor([[0, 1, 2], [0, 2, 3]], device=device)
