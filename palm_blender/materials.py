@@ -95,6 +95,12 @@ def skin_shader(images: SkinImages, name: str, gloss: float = 0.0) -> bpy.types.
     return material
 
 
+def set_subsurface(material: bpy.types.Material, seen: bool) -> None:
+    """Let light spread in the skin of a material made here, or leave its surface as it is."""
+    (shader,) = (node for node in material.node_tree.nodes if node.type == "BSDF_PRINCIPLED")
+    shader.inputs["Subsurface Weight"].default_value = float(seen)
+
+
 def texture_node(
     tree: bpy.types.NodeTree, image: bpy.types.Image, label: str, interpolation: str, location: tuple[int, int] = (0, 0)
 ) -> bpy.types.ShaderNodeTexImage:

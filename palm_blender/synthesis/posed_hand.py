@@ -25,6 +25,9 @@ class PosedHand(Protocol):
 
     collection: bpy.types.Collection
     images: materials.SkinImages
+    material: bpy.types.Material
+    wrist: np.ndarray
+    """[3] metres, the joint at rest"""
 
     def pose(self, pose: HandPose) -> np.ndarray:
         """Put the hand into a pose; its keypoints [21,3] in metres, in the world."""
@@ -41,8 +44,10 @@ class PersonHand:
         self.images = skin_images(maps, name)
         self._object = avatar.build_mesh(mesh, f"{name} hand", self.collection)
         self._object.matrix_world = avatar.upright()
-        self._object.data.materials.append(materials.skin_shader(self.images, f"{name} skin"))
+        self.material = materials.skin_shader(self.images, f"{name} skin")
+        self._object.data.materials.append(self.material)
         self._rest, self._tips = rest_hand(mesh), tips
+        self.wrist = mesh.joints[0]
 
     def pose(self, pose: HandPose) -> np.ndarray:
         """See `PosedHand.pose`."""
@@ -61,6 +66,7 @@ class AvatarHand:
         """tips [5]: vertices of the avatar's mesh (`fingertips`)."""
         built = avatar.build_hand(source, name, scene)
         self.collection, self._armature = built.collection, built.armature
+        self.material, self.wrist = built.material, source.mesh.joints[0]
         self.images = materials.skin_images_of(built.material)
         self._tips = rest_hand(source.mesh, tips)
 

@@ -179,3 +179,25 @@ def lights(work: str, picture: str) -> dict:
         "after": after.mean((0, 1)).tolist(),
         "worlds": len(bpy.data.worlds),
     }
+
+
+def scattering(picture_sides: list) -> list:
+    """Whether light spreads in the skin, for pictures of the same view with these sides in pixels."""
+    found = []
+    for side in picture_sides:
+        studio = Studio(recipe_of(), "cpu")
+        unit = unit_of(["flat"])
+        scaled = {
+            name: Camera(np.diag([side / SIZE, side / SIZE, 1]) @ camera.intrinsics, camera.world_to_camera, side, side)
+            for name, camera in cameras().items()
+        }
+        folders = {name: folder._replace(cameras=scaled) for name, folder in unit.folders.items()}
+        studio.load(unit._replace(folders=folders))
+        (shader,) = (
+            node
+            for material in bpy.data.materials
+            for node in material.node_tree.nodes
+            if node.type == "BSDF_PRINCIPLED"
+        )
+        found.append(shader.inputs["Subsurface Weight"].default_value)
+    return found

@@ -214,3 +214,8 @@ def test_light_outlives_its_file_and_lights_are_bounded(blender, avatar_folders,
     found = blender("studio_jobs.lights", work=tmp_path, picture=avatar_folders["right"][0] / "environment.exr")
     assert found["after"] == found["before"]
     assert found["worlds"] <= 4
+
+
+def test_scattering_is_left_out_where_pixels_are_coarser(blender):
+    """At 0.45 m and a focal length of two pictures a pixel covers 1.5 mm in 128 pixels, 0.4 mm in 512."""
+    assert blender("studio_jobs.scattering", picture_sides=[128, 512]) == [0.0, 1.0]
