@@ -47,7 +47,7 @@ def read_channels(path: Path) -> dict[str, np.ndarray]:
     try:
         header = _read_header(content)
         lines = _lines(content, header)
-    except (ValueError, KeyError, IndexError, struct.error, zlib.error, UnicodeDecodeError) as error:
+    except (ValueError, KeyError, IndexError, struct.error, zlib.error, MemoryError) as error:
         raise InputError(f"{path} {DAMAGED}") from error
     pictures, start = {}, 0
     for name, kind in header.channels:
@@ -143,9 +143,14 @@ def _lines(content: bytes, header: Header) -> np.ndarray:
             raise ValueError
         raw = np.frombuffer(packed, np.uint8)
         if header.compression and size < rows * line_bytes:
-            raw = _unpredicted(zlib.decompress(packed))
+            raw = _unpredicted(_inflated(packed, rows * line_bytes))
         lines[first : first + rows] = raw.reshape(rows, line_bytes)
     return lines
+
+
+def _inflated(packed: bytes, size: int) -> bytes:
+    """At most a byte more than `size`: a small block may claim to hold gigabytes."""
+    return zlib.decompressobj().decompress(packed, size + 1)
 
 
 def _predicted(raw: np.ndarray) -> bytes:

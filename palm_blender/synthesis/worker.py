@@ -71,8 +71,9 @@ def _listen(requests: queue.SimpleQueue[dict[str, Any]], writing: threading.Lock
 
     Python's and Blender's own clean-up may hang or take its time: nothing here needs it.
     """
-    for line in sys.stdin.buffer:
-        requests.put(json.loads(line))
+    with suppress(ValueError):  # a request cut off as the controller died
+        for line in sys.stdin.buffer:
+            requests.put(json.loads(line))
     writing.acquire(timeout=WRITING_S)
     shutil.rmtree(scratch, ignore_errors=True)
     with suppress(OSError):  # other workers may still be there, or the controller

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import struct
+import tracemalloc
+import zlib
+
 import numpy as np
 import OpenEXR
 import pytest
@@ -34,6 +38,22 @@ def test_damaged_files_are_refused(tmp_path):
         path.write_bytes(content)
         with pytest.raises(errors.InputError, match="light"):
             exr.read_channels(path)
+
+
+def test_a_block_that_unpacks_to_more_than_its_lines_is_refused_unread(tmp_path):
+    path = tmp_path / "light.exr"
+    exr.write_rgb(path, np.ones((16, 16, 3)))
+    content = path.read_bytes()
+    # the table of blocks has one entry, which points right behind itself
+    start = next(k for k in range(8, len(content)) if content[k - 8 : k] == struct.pack("<Q", k))
+    bomb = zlib.compress(bytes(200 << 20))
+    path.write_bytes(content[: start + 4] + struct.pack("<i", len(bomb)) + bomb)
+    tracemalloc.start()
+    with pytest.raises(errors.InputError, match="light"):
+        exr.read_channels(path)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 10 << 20
 
 
 def test_rig_is_even_and_neutral():
