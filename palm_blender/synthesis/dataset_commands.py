@@ -90,10 +90,11 @@ def run(args: argparse.Namespace, stream: TextIO, report: Report) -> None:
     """Carry out a parsed command line. Raises PalmError with one line for the user."""
     recipe = recipe_of(args)
     check_recipe(recipe)
-    for light in recipe.environments:
-        for name in environments.candidates(light):
-            if name not in environments.environment_names():
-                environments.check_light_file(Path(name))
+    lights = [name for light in recipe.environments for name in environments.candidates(light)]
+    environments.check_kept_names(lights)
+    for name in lights:
+        if name not in environments.environment_names():
+            environments.check_light_file(Path(name))
     _check_run(args)
     from . import controller
 
@@ -134,11 +135,13 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
     if args.verb == "harp-relit":
         lights = (placed(args.train_env), placed(args.eval_env))
         return replace(common, units=args.sequences, environments=lights, poses=args.poses and placed_file(args.poses))
-    light = str((args.avatar / "environment.exr").absolute()) if args.env is None else placed(args.env)
+    # without "..": the avatar's name becomes a folder's
+    avatar = os.path.abspath(args.avatar)
+    light = str(Path(avatar) / "environment.exr") if args.env is None else placed(args.env)
     return replace(
         common,
         environments=(light,),
-        avatar=str(args.avatar.absolute()),
+        avatar=avatar,
         poses=placed_file(args.poses),
         view=args.camera,
     )
@@ -161,10 +164,10 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 
 def placed(environment: str) -> str:
-    """A file or folder by its whole path, so that every worker finds it; a name as it is."""
-    path = Path(environment)
-    is_name = path.name == environment and not path.suffix
-    return str(path.absolute()) if path.exists() and not (is_name and not path.is_dir()) else environment
+    """A file or folder by its whole path, so that every worker finds it; a known name as it is."""
+    if environment in environments.environment_names() or not Path(environment).exists():
+        return environment
+    return os.path.abspath(environment)
 
 
 def placed_file(name: str) -> str:
@@ -184,7 +187,7 @@ def working_folder(out: Path) -> Path:
 
 def _cohort_poses(text: str, frames: int | None) -> tuple[str | None, int]:
     """The user's pose file and how many of its poses; or None and how many of the project's."""
-    if text.isdigit():
+    if text.isdecimal():
         if frames is not None:
             raise InputError("--frames goes with a pose file: give --poses K alone")
         return None, int(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,15 @@ def candidates(name: str) -> tuple[str, ...]:
             + ", ".join(environment_names())
         )
     return (name,)
+
+
+def check_kept_names(lights: Iterable[str]) -> None:
+    """Raises InputError where two lights of a set would be told apart neither by their records nor by their copies."""
+    kept: dict[str, str] = {}
+    for light in lights:
+        name = f"{light}.exr" if light in environment_names() else Path(light).name
+        if kept.setdefault(name.lower(), light) != light:
+            raise InputError(f"environments {kept[name.lower()]} and {light} have the same name: rename one of them")
 
 
 def rig_radiance(height: int) -> np.ndarray:

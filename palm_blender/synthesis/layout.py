@@ -30,6 +30,7 @@ from ...engine.datasets.palm_normals import encode_normals
 from ...engine.errors import DatasetError, InputError, OutputError
 from ...engine.files import atomic_file, read_json
 from ...engine.hand.model_file import read_model_file
+from .display import srgb_encoded
 from .exr_files import read_rgb, write_rgb
 from .hand_shape import OPEN_HAND
 from .png_files import pixel_digest, png_bytes, read_png
@@ -126,7 +127,7 @@ def encoded(pixels: FramePixels, recipe: Recipe) -> dict[str, np.ndarray]:
         "mano": np.repeat(mask[..., None], 4, axis=2),
         "normals": encode_normals(pixels.normals, pixels.mask),
         "depth": encode_depth(pixels.depth, pixels.mask),
-        "albedo": _sixteen_bits(_srgb(pixels.albedo[pixels.mask]), pixels.mask),
+        "albedo": _sixteen_bits(srgb_encoded(pixels.albedo[pixels.mask]), pixels.mask),
         "roughness": _sixteen_bits(pixels.roughness[pixels.mask], pixels.mask),
     }
     if recipe.radiance:
@@ -198,11 +199,6 @@ def _open_hand() -> tuple[str, np.ndarray]:
     """Its name and its mean pose [45]."""
     fields = read_model_file(OPEN_HAND)
     return str(fields["name"]), fields["hands_mean"].astype(float)
-
-
-def _srgb(linear: np.ndarray) -> np.ndarray:
-    clipped = np.clip(linear, 0, 1)
-    return np.where(clipped <= 0.0031308, 12.92 * clipped, 1.055 * clipped ** (1 / 2.4) - 0.055)
 
 
 def _sixteen_bits(values: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from ...engine.errors import DatasetError, InputError
 from ...engine.files import write_json
 from .coco import coco_annotations
 from .layout import RADIANCE, record_path
+from .places import RECIPE_FILE
 from .plan import shot_list, unit_count
 from .recipe import Recipe, read_recipe, to_json
 from .records import read_record
@@ -19,7 +20,6 @@ from .resume import stem_of
 
 MANIFEST = "manifest.json"
 COCO_FILE = "coco_keypoints.json"
-RECIPE = "recipe.json"
 MANIFEST_SCHEMA = 1
 PICTURES_OF_LIGHT = ("images", RADIANCE)
 """What rendering noise and devices change; all else is a label."""
@@ -39,7 +39,7 @@ def records(root: Path, recipe: Recipe) -> Iterator[dict[str, Any]]:
 def labels_digest(root: Path) -> str:
     """SHA-256 over all labels of the set in a folder, without the pictures of light: equal for equal seeds, whatever the
     number of workers, the samples or the device. Raises InputError, DatasetError."""
-    return _digest(records(root, read_recipe(root / RECIPE)))
+    return _digest(records(root, read_recipe(root / RECIPE_FILE)))
 
 
 def write_manifest(root: Path, recipe: Recipe, run_facts: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ import io
 import os
 import queue
 import signal
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -139,6 +140,15 @@ def test_worker_that_hangs_is_lost(tmp_path):
         worker.close()
 
 
+def test_worker_whose_controller_dies_in_mid_request_ends(tmp_path):
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    command = [*processes.worker_command(), str(scratch)]
+    done = subprocess.run(command, input=b'{"do": "open", "ou', timeout=60, capture_output=True, check=False)
+    assert done.returncode == 0
+    assert not scratch.exists()
+
+
 def test_progress_text():
     assert progress.progress_text(120, 1841, 0.94) == "frame 120 of 1841 · 0.9 s a frame · 27 min left"
     assert progress.progress_text(3, 3, 0.04) == "frame 3 of 3 · 0.04 s a frame"
@@ -211,6 +221,32 @@ def test_recipe_of_a_command_line(tmp_path):
     assert recipe.environments == ("studio", "city")
 
 
+def test_names_of_lights_and_avatars(tmp_path, monkeypatch):
+    """A known light is meant even where a folder has its name; an avatar's name never leads out of the data set."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "studio").mkdir()
+    assert [commands.placed(name) for name in ("studio", "./studio", "none.exr")] == [
+        "studio", str(tmp_path / "studio"), "none.exr",
+    ]  # fmt: skip
+    (tmp_path / "poses.npz").write_bytes(b"")
+    words = ("animate", "studio/..", "--poses", "poses.npz", "--size", 64, "--out", "x")
+    recipe = commands.recipe_of(arguments(*words))
+    assert recipe.avatar == str(tmp_path)
+    assert recipe.environments == (str(tmp_path / "environment.exr"),)
+
+
+def test_lights_of_one_name_are_refused(tmp_path):
+    """Their copies would lie in each other's place, and no record could tell them apart."""
+    for place in ("a", "b"):
+        (tmp_path / place).mkdir()
+        (tmp_path / place / "studio.exr").write_bytes(b"")
+    files = [str(tmp_path / place / "studio.exr") for place in ("a", "b")]
+    for lights in (files, ["studio", files[0]], [str(tmp_path)]):
+        with pytest.raises(errors.InputError, match="have the same name"):
+            words = ("cohort", "--out", tmp_path / "set", "--env", *lights)
+            commands.run(arguments(*words), io.StringIO(), lambda label, value: None)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -221,6 +257,7 @@ def test_recipe_of_a_command_line(tmp_path):
         (("--renew-after", 0), "--renew-after 0"),
         (("--timeout", "nan"), "--timeout nan"),
         (("--poses", "none.npz"), "does not exist"),
+        (("--poses", "²"), "does not exist"),
         (("--seed", -1), "-1 seed"),
         (("--cameras", 8), "8 cameras"),
         (("--out", "film.mp4"), "is a folder"),
