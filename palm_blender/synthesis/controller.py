@@ -15,12 +15,13 @@ from typing import Any, TextIO
 from ...engine.errors import Cancelled, OutputError
 from ...engine.files import write_json
 from . import layout, manifest, plan, resume
-from .places import RECIPE_FILE, avatar_folder
+from .places import RECIPE_FILE
 from .pool import Event, Slot, work
 from .progress_line import ProgressLine, duration
 from .recipe import Recipe, read_recipe, to_json
 from .run_record import RunRecord, all_runs
 from .shots import ShotId
+from .sources import check_sources, keep_sources
 from .task_board import Task, tasks_of
 
 CHUNK = 32
@@ -66,7 +67,7 @@ def render_set(recipe: Recipe, run: Run, stream: TextIO, report: Report) -> RunR
     start = time.monotonic()
     with _signals_into(events):
         tasks = _missing(recipe, run, shots, events)
-        _photograph(run, tasks, sum(map(len, shots.values())), events, record, stream, report)
+        _photograph(recipe, run, tasks, sum(map(len, shots.values())), events, record, stream, report)
         if record.frames:
             report("frames", f"{record.frames} in {duration(time.monotonic() - start)}")
         _finish(recipe, run, units, record, events, report)
@@ -76,7 +77,8 @@ def render_set(recipe: Recipe, run: Run, stream: TextIO, report: Report) -> RunR
 def prepare_folder(out: Path, recipe: Recipe, resume_run: bool, shard: tuple[int, int]) -> None:
     """Make the folder and store the recipe in it, before anything else. Raises PalmError where it is taken.
 
-    Nothing is ever deleted: a folder with another recipe's pictures, or with anything else, is refused.
+    Nothing is ever deleted: a folder with another recipe's pictures, or with anything else, is refused, and so is one whose
+    recipe names files that have changed since.
     """
     stored = out / RECIPE_FILE
     if stored.exists():
@@ -88,7 +90,8 @@ def prepare_folder(out: Path, recipe: Recipe, resume_run: bool, shard: tuple[int
             raise OutputError(
                 f"{out} holds this data set, or part of it: add --resume to go on, or choose another --out"
             )
-        if same:
+        if begun:
+            check_sources(out, recipe)
             return
     # another part's run may be writing the recipe just now, under a hidden name
     elif out.exists() and (not out.is_dir() or any(not path.name.startswith(".") for path in out.iterdir())):
@@ -98,6 +101,7 @@ def prepare_folder(out: Path, recipe: Recipe, resume_run: bool, shard: tuple[int
     except OSError as error:
         raise OutputError(f"cannot make {out} ({error.strerror}): choose another --out") from error
     write_json(stored, to_json(recipe))
+    keep_sources(out, recipe)
 
 
 def _difference(stored: Path, recipe: Recipe) -> str:
@@ -130,12 +134,13 @@ def _unwhole(recipe: Recipe, run: Run, unit: int, wanted: Sequence[ShotId]) -> S
     if not any((run.out / folder).is_dir() for folder in folders):
         return wanted
     resume.remove_leftovers(run.out, folders)
+    resume.remove_unfinished_avatar(run.out, recipe, unit)
     left = resume.missing_shots(run.out, recipe, unit)
-    has_avatar = not recipe.avatars or avatar_folder(run.out, recipe, unit).is_dir()
-    return None if not left and has_avatar and resume.folder_files_are_whole(run.out, recipe, unit) else left
+    return None if not left and resume.other_files_are_whole(run.out, recipe, unit) else left
 
 
 def _photograph(
+    recipe: Recipe,
     run: Run,
     tasks: Sequence[Task],
     total: int,
@@ -161,6 +166,8 @@ def _photograph(
             line.close()
             if not whole:  # a worker may have died as it wrote
                 resume.remove_leftovers(run.out, {shot.folder for task in tasks for shot in task.shots})
+                for unit in {task.unit for task in tasks}:
+                    resume.remove_unfinished_avatar(run.out, recipe, unit)
             if record.frames:
                 with suppress(OutputError):  # a full disk: the run's own error says it
                     record.save(run.out)
@@ -189,12 +196,15 @@ def _finish(
     others = [unit for unit in range(plan.unit_count(recipe)) if unit not in units]
     # a look at what is there is cheap; reading other parts' pictures is for the run that finds all of them
     missing = sum(not _has_record(run.out, recipe, shot) for unit in others for shot in plan.shot_list(recipe, unit))
+    incomplete = 0
     for unit in others if not missing else ():
         _check_signal(events)
         missing += len(resume.missing_shots(run.out, recipe, unit))
+        incomplete += not resume.other_files_are_whole(run.out, recipe, unit)
     place = str(run.out.absolute())
-    if missing:
-        report("set", f"{place} (this part is whole; {missing} pictures of other parts are missing)")
+    if missing or incomplete:
+        lack = f"{missing} pictures of other parts are missing" if missing else "other parts lack files beside pictures"
+        report("set", f"{place} (this part is whole; {lack})")
         return
     digest = manifest.write_manifest(run.out, recipe, {"runs": all_runs(run.out)})
     if recipe.denoise and not all(worker["denoised"] for worker in record.workers):

@@ -16,7 +16,7 @@ import bpy
 import numpy as np
 
 from ...engine.errors import OutputError
-from . import layout, plan, video
+from . import layout, plan, resume, video
 from .places import RECIPE_FILE, avatar_folder
 from .recipe import Recipe, read_recipe
 from .shots import ShotId, Unit
@@ -99,12 +99,13 @@ class PhotoSession:
         with self._writing:
             layout.write_folder_files(self._root, unit)
             avatar = avatar_folder(self._root, self._recipe, index)
-            if self._recipe.avatars and not avatar.exists():
+            if not resume.avatar_is_whole(self._root, self._recipe, index):
                 avatar.parent.mkdir(exist_ok=True)
                 try:
                     self._studio.write_avatar(unit, avatar)
                 except OutputError:
-                    if not avatar.is_dir():  # else another worker at this unit was first
+                    # another worker at this unit may have been first
+                    if not resume.avatar_is_whole(self._root, self._recipe, index):
                         raise
         return unit
 

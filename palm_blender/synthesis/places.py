@@ -7,6 +7,7 @@ from pathlib import Path
 from .recipe import Recipe
 
 RECIPE_FILE = "recipe.json"
+SOURCES_FILE = "sources.json"
 AVATARS = "avatars"
 RUNS = "runs"
 

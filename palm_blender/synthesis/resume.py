@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from ...engine.avatar.folder import read_avatar
 from ...engine.errors import InputError
 from .layout import kinds_of, picture_path, present_digests, read_picture, record_path
+from .places import avatar_folder
 from .plan import shot_list
 from .png_files import pixel_digest
 from .recipe import Recipe
@@ -49,6 +52,29 @@ def folder_files_are_whole(root: Path, recipe: Recipe, index: int) -> bool:
         if record.get("folder_files") != present_digests(home) or not (home.parent.parent / "dataset.json").is_file():
             return False
     return True
+
+
+def other_files_are_whole(root: Path, recipe: Recipe, index: int) -> bool:
+    """Whether a unit has everything beside its pictures: its folders' files, and its avatar where one is asked for."""
+    return avatar_is_whole(root, recipe, index) and folder_files_are_whole(root, recipe, index)
+
+
+def avatar_is_whole(root: Path, recipe: Recipe, index: int) -> bool:
+    """Whether a unit's avatar can be read; true where the recipe asks for none."""
+    if not recipe.avatars:
+        return True
+    try:
+        read_avatar(avatar_folder(root, recipe, index))
+    except InputError:
+        return False
+    return True
+
+
+def remove_unfinished_avatar(root: Path, recipe: Recipe, index: int) -> None:
+    """Remove the temporary folders that a run left which was killed as it wrote a unit's avatar. Only while nobody does."""
+    avatar = avatar_folder(root, recipe, index)
+    for left in avatar.parent.glob(f".{avatar.stem}-*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def remove_leftovers(root: Path, folders: Iterable[str]) -> int:

@@ -95,7 +95,7 @@ class Studio:
         return FramePixels(image, picture.radiance, *labels, self._keypoints.copy())
 
     def write_avatar(self, unit: Unit, folder: Path) -> None:
-        """The unit that was loaded last as FOLDER (.palmhand), captured in its first shot.
+        """The unit that was loaded last as FOLDER (.palmhand), captured in its first shot, in place of a damaged one.
 
         Raises ValueError where the recipe asks for no avatars or the unit is no synthetic person; OutputError.
         """

@@ -20,7 +20,7 @@ METHOD = "synthetic"
 def write_subject(
     folder: Path, unit: Unit, shot: Shot, pixels: FramePixels, mesh: AvatarMesh, maps: SkinMaps, light: np.ndarray
 ) -> None:
-    """Write FOLDER (.palmhand), whole or not at all, captured in one shot of the unit.
+    """Write FOLDER (.palmhand), whole or not at all, captured in one shot of the unit; one that is there is replaced.
 
     mesh: the rest mesh; light [H,2H,3]: the shot's environment as it is hung. Raises OutputError, AvatarError.
     """
@@ -49,7 +49,7 @@ def write_subject(
             write_png(temporary / name, pixels.image[..., :3])
         write_rgb(temporary / "environment.exr", light, half=False)
 
-    write_avatar(folder, avatar, write_images)
+    write_avatar(folder, avatar, write_images, force=folder.exists())
 
 
 def turned_light(radiance: np.ndarray, rotation: float, strength: float) -> np.ndarray:

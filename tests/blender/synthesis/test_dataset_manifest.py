@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from pathlib import Path
@@ -14,9 +15,9 @@ from small_sets import COHORT, write_set
 
 from engine.hand.joints import KEYPOINT_NAMES
 
-layout, manifest, mask_codes, plan, recipes, resume, shots = (
+controller, layout, manifest, mask_codes, plan, recipes, resume, shots = (
     module(f"palm_blender.synthesis.{name}")
-    for name in ("layout", "manifest", "mask_codes", "plan", "recipe", "resume", "shots")
+    for name in ("controller", "layout", "manifest", "mask_codes", "plan", "recipe", "resume", "shots")
 )
 errors = module("engine.errors")
 
@@ -64,6 +65,20 @@ def test_an_unfinished_set_gets_no_manifest(cohort):
     with pytest.raises(errors.DatasetError, match=r"0001/labels/MCU_01/000001\.json does not exist.*--resume"):
         manifest.write_manifest(cohort, COHORT, {})
     assert not (cohort / "manifest.json").exists() and not (cohort / "coco_keypoints.json").exists()
+
+
+def test_a_part_writes_no_manifest_while_another_one_lacks_anything(cohort):
+    """Pictures, or files beside them, which only that part's own run mends."""
+    poses = cohort / "folders/0001/poses.npy"
+    kept = poses.read_bytes()
+    first = controller.Run(cohort, make_slots=None, resume=True, shard=(1, 2))
+    said: list[str] = []
+    for content, wanted in ((kept[:-40], "other parts lack files beside pictures"), (kept, str(cohort))):
+        poses.write_bytes(content)
+        assert not (cohort / "manifest.json").exists()
+        controller.render_set(COHORT, first, io.StringIO(), lambda label, value: said.append(value))
+        assert wanted in said[-1]
+    assert (cohort / "manifest.json").is_file()
 
 
 def test_the_coco_file_is_what_coco_readers_expect(cohort):

@@ -225,10 +225,13 @@ def test_relit_sequence_with_its_truth(tmp_path):
     ]
     avatar = out / "avatars/relit_00.palmhand"
     betas = read_avatar(avatar).betas
-    shutil.rmtree(avatar)
+    (avatar / "mesh.npz").write_bytes(b"cut off")
+    unfinished = out / "avatars/.relit_00-x1y2z3"
+    shutil.copytree(avatar, unfinished)
     (out / "relit_00/folders/_val/cameras.npy").unlink()
     assert "frame" not in make(*words, "--out", out, *TINY, "--resume")
     assert (read_avatar(avatar).betas == betas).all()
+    assert not unfinished.exists()
     assert (out / "relit_00/folders/_val/cameras.npy").is_file()
 
 

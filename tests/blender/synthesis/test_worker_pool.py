@@ -191,6 +191,41 @@ def test_folders_that_are_taken(tmp_path):
             prepared(tmp_path / name)
 
 
+def test_sources_that_changed_meanwhile(tmp_path):
+    """A set that goes on with other poses or from another choice of lights would be neither the one nor the other."""
+    out, poses, lights = tmp_path / "set", tmp_path / "wave.npz", tmp_path / "lights"
+    lights.mkdir()
+    (lights / "a.exr").write_bytes(b"a")
+    poses.write_bytes(b"first")
+    recipe = {"poses": str(poses), "environments": (str(lights), "rig")}
+    prepared(out, **recipe)
+    poses.write_bytes(b"again")
+    prepared(out, **recipe)  # nothing was rendered yet
+    (out / "folders").mkdir()
+    prepared(out, resume=True, **recipe)
+    poses.write_bytes(b"other")
+    with pytest.raises(errors.OutputError, match=r"pose file .*wave\.npz has changed"):
+        prepared(out, resume=True, **recipe)
+    poses.write_bytes(b"again")
+    (lights / "b.exr").write_bytes(b"b")
+    with pytest.raises(errors.OutputError, match=r"what .*lights rig holds has changed"):
+        prepared(out, shard=(1, 2), **recipe)
+
+
+def test_an_avatar_that_changed_meanwhile(tmp_path):
+    out, avatar = tmp_path / "set", tmp_path / "hand.palmhand"
+    avatar.mkdir()
+    (avatar / "mesh.npz").write_bytes(b"mesh")
+    changes = {"kind": "animate", "avatar": str(avatar)}
+    prepared(out, **changes)
+    (out / "folders").mkdir()
+    (avatar / "preview.png").write_bytes(b"any")
+    prepared(out, resume=True, **changes)
+    (avatar / "mesh.npz").write_bytes(b"finer")
+    with pytest.raises(errors.OutputError, match=r"avatar .*hand\.palmhand has changed"):
+        prepared(out, resume=True, **changes)
+
+
 def test_parts_that_begin_at_once(tmp_path):
     """One meets the folder while another writes the recipe, under a hidden name."""
     (tmp_path / "set").mkdir()
