@@ -30,6 +30,10 @@ _ALIASES = {
 }
 
 
+LARGEST = 1e6
+"""Of a file's numbers, far beyond any pose: larger ones would become NaN on the way."""
+
+
 @dataclass(frozen=True)
 class PoseSequence:
     """T frames of MANO parameters in the project's convention."""
@@ -155,7 +159,13 @@ def _first(raw: Mapping[str, Any], names: tuple[str, ...]) -> Any:
 
 
 def _numbers(value: Any, name: str, source: str) -> np.ndarray | None:
-    return None if value is None else numbers(value, f"pose file {source}: {name}", PoseFileError)
+    if value is None:
+        return None
+    array = numbers(value, f"pose file {source}: {name}", PoseFileError)
+    if array.size and np.abs(array).max() > LARGEST:
+        advice = "give radians and metres"
+        raise PoseFileError(f"pose file {source}: {name} holds {np.abs(array).max():g}, which is no pose: {advice}")
+    return array
 
 
 def _rotation_vectors(

@@ -63,7 +63,16 @@ def _variant(shape: HandShape, pose: np.ndarray, generator: np.random.Generator)
 
 
 def poses_of_file(path: Path, side: str = "right") -> PoseSequence:
-    """The user's own poses for a hand of this side. Raises PoseFileError."""
+    """The user's own poses for a hand of this side; read once as long as the file is not changed. Raises PoseFileError."""
+    try:
+        stamp = path.stat()
+    except OSError:  # the reader says what is wrong
+        return for_side(load_pose_file(path), side)
+    return _poses_of_file(path, side, stamp.st_mtime_ns, stamp.st_size)
+
+
+@lru_cache(maxsize=4)
+def _poses_of_file(path: Path, side: str, changed: int, size: int) -> PoseSequence:
     return for_side(load_pose_file(path), side)
 
 

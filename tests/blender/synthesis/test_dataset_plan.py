@@ -269,6 +269,20 @@ def test_the_users_poses_replace_the_projects(tmp_path):
         plan.shot_list(cohort(poses=str(tmp_path / "none.npz")), 0)
 
 
+def test_a_pose_file_is_read_once_until_it_changes(tmp_path, monkeypatch):
+    """Every unit asks for it again: minutes for long files."""
+    path = own_poses(tmp_path / "own.npz")
+    read = []
+    load = pose_choice.load_pose_file
+    monkeypatch.setattr(pose_choice, "load_pose_file", lambda path: read.append(path) or load(path))
+    for index in range(3):
+        plan.shot_list(cohort(poses=str(path), frames=4), index)
+    assert len(read) == 1
+    own_poses(path, frames=13)
+    assert len(plan.shot_list(cohort(poses=str(path), frames=13), 0)) == 13 * 7
+    assert len(read) == 2
+
+
 def test_left_hands_poses_are_mirrored(tmp_path):
     right, left = own_poses(tmp_path / "right.npz"), own_poses(tmp_path / "left.npz", side="left")
     first, second = (plan.build_unit(cohort(poses=str(path), frames=2), 0) for path in (right, left))

@@ -84,6 +84,7 @@ def test_48_numbers_hold_the_global_rotation(tmp_path):
         ({"hand_pose": POSE[:, :12]}, "PCA"),
         ({"hand_pose": np.full((2, 45), np.nan)}, "hand_pose holds NaN"),
         ({"hand_pose": POSE, "transl": np.full((4, 3), np.inf)}, "transl holds NaN"),
+        ({"hand_pose": POSE, "transl": np.full((4, 3), -1e30)}, r"transl holds 1e\+30, which is no pose"),
         ({"hand_pose": POSE, "global_orient": ORIENT[:3]}, "there are 4 frames"),
         ({"hand_pose": POSE, "betas": np.ones(3)}, "expected 10"),
         ({"hand_pose": np.zeros((2, 7, 3, 3))}, "15 rotations"),
