@@ -16,10 +16,11 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from engine.errors import InputError, PalmError  # noqa: E402
+from engine.errors import InputError, OutputError, PalmError  # noqa: E402
 from engine.files import atomic_file  # noqa: E402
 
 COLUMNS_TO_ROWS = 1.6
+MAX_TILE_PX = 4096
 
 
 def main() -> int:
@@ -33,6 +34,7 @@ def main() -> int:
     parser.add_argument("--tile", type=int, default=160, help="height of a picture on the sheet, px")
     args = parser.parse_args()
     try:
+        _check(args.count, args.tile, args.output)
         pictures = evenly(sorted(args.folder.rglob("images/*/*.png")), args.count)
         if not pictures:
             raise InputError(f"{args.folder} holds no images/CAMERA/*.png: give the folder of a data set")
@@ -44,6 +46,16 @@ def main() -> int:
         return 2
     print(f"{len(pictures)} pictures on {args.output}")
     return 0
+
+
+def _check(count: int, tile: int, output: Path) -> None:
+    """Raises InputError, OutputError for what cannot be a sheet."""
+    if count < 1:
+        raise InputError(f"--count {count} is impossible: give 1 or more")
+    if not 1 <= tile <= MAX_TILE_PX:
+        raise InputError(f"--tile {tile} is impossible: give 1 to {MAX_TILE_PX}")
+    if output.suffix.lower() != ".png":
+        raise OutputError(f"{output.name}: the sheet must end in .png")
 
 
 def evenly(items: Sequence[Path], count: int) -> list[Path]:
@@ -64,6 +76,8 @@ def _tile(path: Path, height: int) -> np.ndarray:
         with Image.open(path) as image:
             deep = image.mode.startswith("I")
             pixels = np.asarray(image, dtype=np.float32)
+    except FileNotFoundError as error:
+        raise InputError(f"{path} is missing: choose other --kinds, or render the frame again") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error}): choose other --kinds, or render the frame again") from error
     if deep:
