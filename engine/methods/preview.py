@@ -27,17 +27,19 @@ def studio_light(towards: tuple[float, float, float] = (-0.5, -0.7, -0.6), warmt
     return LampLight(fill, lamp, torch.tensor(towards))
 
 
-def preview_sheet(avatar: Avatar, loaded: LoadedAvatar, photo: Tensor) -> np.ndarray:
+def preview_sheet(avatar: Avatar, loaded: LoadedAvatar, photo: Tensor, rerender: Tensor | None = None) -> np.ndarray:
     """[h,w,3] uint8: photo, overlay, re-render; albedo, relit, relit from the side that the photo does not show.
 
-    photo [H,W,3] sRGB in [0,1], as stored in the folder.
+    photo [H,W,3] sRGB in [0,1], as stored in the folder; rerender [h,w,3] sRGB of `photo_crop`, at any size, for lights that
+    the lamp of `loaded` does not sum up.
     """
     assert avatar.folder is not None
     vertices = pose_avatar(loaded, capture_pose(avatar)).vertices
     crop, intrinsics = photo_crop(avatar, vertices)
     cropped = _crop_picture(photo, crop)
     size = (crop.width, crop.height)
-    rendered = render_avatar(loaded, vertices, intrinsics, size, background=cropped)
+    if rerender is None:
+        rerender = render_avatar(loaded, vertices, intrinsics, size, background=cropped).color
     bare = render_avatar(loaded, vertices, intrinsics, size, studio_light(), textures=False)
     tint = torch.tensor([0.35, 0.75, 1.0]) * bare.color
     overlay = cropped + 0.6 * bare.coverage[..., None] * (tint - cropped)
@@ -46,7 +48,7 @@ def preview_sheet(avatar: Avatar, loaded: LoadedAvatar, photo: Tensor) -> np.nda
     turned = turn(vertices, math.pi)
     behind_camera = frame_vertices(turned, PANEL_PX)
     back = render_avatar(loaded, turned, behind_camera, (PANEL_PX, PANEL_PX), studio_light((0.5, -0.7, -0.7)), BACKDROP)
-    panels = [cropped, overlay, rendered.color, albedo, front.color, back.color]
+    panels = [cropped, overlay, rerender, albedo, front.color, back.color]
     labels = ["photo", "fitted shape", "re-render", "albedo", "relit", "relit, unseen side"]
     return label_grid([_fit(panel, PANEL_PX) for panel in panels], labels, columns=3)
 
@@ -95,11 +97,13 @@ def frame_vertices(vertices: Tensor, size_px: int, margin: float = 0.06) -> np.n
     )
 
 
-def photo_crop(avatar: Avatar, vertices: Tensor, longest_px: int = PANEL_PX) -> tuple[Crop, np.ndarray]:
+def photo_crop(
+    avatar: Avatar, vertices: Tensor, longest_px: int = PANEL_PX, enlarge: bool = True
+) -> tuple[Crop, np.ndarray]:
     """The part of the photo that holds the hand, and its camera."""
     intrinsics = avatar.capture.intrinsics
     projected = vertices.numpy() @ intrinsics.T
-    crop = crop_around(projected[:, :2] / projected[:, 2:3], 0.08, longest_px, allow_enlarging=True)
+    crop = crop_around(projected[:, :2] / projected[:, 2:3], 0.08, longest_px, allow_enlarging=enlarge)
     return crop, crop.intrinsics(torch.as_tensor(intrinsics)).numpy()
 
 

@@ -83,17 +83,21 @@ class PosedAvatar(NamedTuple):
 
 def pose_avatar(loaded: LoadedAvatar, pose: Pose) -> PosedAvatar:
     """The avatar in a pose by its own bases and weights, float32."""
-    device = loaded.albedo.device
+    return pose_mesh(loaded.mesh, pose, loaded.albedo.device)
+
+
+def pose_mesh(mesh: AvatarMesh, pose: Pose, device: torch.device | str = "cpu") -> PosedAvatar:
+    """The same of an avatar's mesh alone."""
 
     def tensor(values: np.ndarray) -> Tensor:
         return torch.as_tensor(np.asarray(values, dtype=np.float32), device=device)
 
     axis_angles = torch.cat([tensor(pose.global_orient).reshape(1, 3), tensor(pose.hand_pose).reshape(15, 3)])
     rotations = axis_angle_to_matrix(axis_angles)
-    correctives = torch.einsum("pvc,p->vc", tensor(loaded.mesh.pose_basis), pose_features(rotations))
-    rest_joints = tensor(loaded.mesh.joints)
+    correctives = torch.einsum("pvc,p->vc", tensor(mesh.pose_basis), pose_features(rotations))
+    rest_joints = tensor(mesh.joints)
     transforms = joint_transforms(rotations, rest_joints, MANO_PARENTS)
-    vertices = skin(tensor(loaded.mesh.vertices) + correctives, transforms, tensor(loaded.mesh.skinning_weights))
+    vertices = skin(tensor(mesh.vertices) + correctives, transforms, tensor(mesh.skinning_weights))
     joints = (transforms[:, :3, :3] @ rest_joints[..., None])[..., 0] + transforms[:, :3, 3]
     return PosedAvatar(vertices + tensor(pose.transl), joints + tensor(pose.transl))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import ChainMap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ from .mesh import MeshTopology, mesh_topology
 from .surface import vertex_normals
 
 TEMPLATE, MARCHING = "template", "marching"
+WritePictures = Callable[[Path, Avatar], Mapping[str, Any] | None]
 LEAST_ON_SURFACE = 0.5
 """Share of vertices below which a field is no hand."""
 
@@ -51,6 +53,8 @@ class BakedHand(NamedTuple):
     """A hand's parts before they are written."""
 
     mesh: AvatarMesh
+    topology: MeshTopology
+    """Of the mesh, with its UVs welded."""
     maps: FieldMaps
     metrics: dict[str, float]
 
@@ -94,7 +98,7 @@ def bake_hand(
     if not metrics["vertices_on_surface"] > LEAST_ON_SURFACE:
         share = f"{metrics['vertices_on_surface']:.0%}"
         raise AvatarError(f"only {share} of the hand's mesh found the field's surface: train or personalise it further")
-    return BakedHand(mesh, maps, metrics)
+    return BakedHand(mesh, topology, maps, metrics)
 
 
 def bake_avatar(
@@ -105,7 +109,7 @@ def bake_avatar(
     box: CanonicalBox,
     capture: CaptureInfo,
     environment: Tensor,
-    write_pictures: Callable[[Path, Avatar], None],
+    write_pictures: WritePictures,
     method: str,
     prior: str | None = None,
     provenance: Mapping[str, Any] | None = None,
@@ -113,35 +117,54 @@ def bake_avatar(
     config: BakeConfig = BakeConfig(),
     force: bool = False,
 ) -> Avatar:
-    """Bake and write an avatar folder, whole or not at all; returns it as read back.
-
-    environment [H,2H,3] linear, equirectangular, +Z up. write_pictures: called with the temporary folder, in which the textures
-    are, and the avatar; writes preview.png and whatever else there is (photo.png, mask.png, seen.png). Raises AvatarError,
-    OutputError.
-    """
+    """Bake (`bake_hand`) and write (`write_baked`) an avatar folder. Raises AvatarError, OutputError."""
     baked = bake_hand(canonical, model, betas, box, config)
-    numbers = np.zeros(10)
-    numbers[: len(betas)] = betas.detach().cpu().numpy()[:10]
     avatar = Avatar(
         handedness=model.side,
         method=method,
-        betas=numbers,
+        betas=ten_betas(betas),
         mesh=baked.mesh,
         capture=capture,
         provenance=dict(provenance or {}),
         metrics={**baked.metrics, **(metrics or {})},
         prior=prior,
     )
+    return write_baked(folder, avatar, baked.maps, environment, write_pictures, force)
+
+
+def write_baked(
+    folder: Path,
+    avatar: Avatar,
+    maps: FieldMaps,
+    environment: Tensor,
+    write_pictures: WritePictures,
+    force: bool = False,
+) -> Avatar:
+    """Write an avatar folder, whole or not at all; returns it as read back.
+
+    environment [H,2H,3] linear, equirectangular, +Z up. write_pictures: called with the temporary folder, in which the textures
+    are, and the avatar; writes preview.png and whatever else there is (photo.png, mask.png, seen.png), and returns what it
+    measured on them. Raises AvatarError, OutputError.
+    """
+    measured: dict[str, Any] = {}
 
     def write_images(temporary: Path) -> None:
-        maps = baked.maps
         write_png16(temporary / "albedo.png", linear_to_srgb(maps.albedo).clamp(0, 1).cpu().numpy())
         write_png16(temporary / "normal.png", (maps.normal * 0.5 + 0.5).cpu().numpy())
         write_png16(temporary / "roughness.png", maps.roughness.cpu().numpy())
         write_environment(temporary / "environment.exr", environment.detach().cpu().numpy())
-        write_pictures(temporary, dataclasses.replace(avatar, folder=temporary))
+        measured.update(write_pictures(temporary, dataclasses.replace(avatar, folder=temporary)) or {})
 
-    return write_avatar(folder, avatar, write_images, force)
+    # avatar.json is written after the pictures, so it can hold what was measured on them
+    with_measured = dataclasses.replace(avatar, metrics=ChainMap(measured, dict(avatar.metrics)))
+    return write_avatar(folder, with_measured, write_images, force)
+
+
+def ten_betas(betas: Tensor) -> np.ndarray:
+    """[≤10] as an avatar records them, [10]."""
+    numbers = np.zeros(10)
+    numbers[: len(betas)] = betas.detach().cpu().numpy()[:10]
+    return numbers
 
 
 def _welded(mesh: AvatarMesh, like: Tensor) -> MeshTopology:

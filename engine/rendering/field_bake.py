@@ -41,6 +41,23 @@ class CanonicalField(NamedTuple):
         return self.sdf(points) if self.sdf is not None else self.sdf_and_gradient(points)[0]
 
 
+def mirrored_field(field: CanonicalField) -> CanonicalField:
+    """The same hand in a mirror, x turned: the left hand of a right one's field."""
+
+    def flip(values: Tensor) -> Tensor:
+        return values * values.new_tensor([-1.0, 1.0, 1.0])
+
+    def sdf_and_gradient(points: Tensor) -> tuple[Tensor, Tensor]:
+        value, gradient = field.sdf_and_gradient(flip(points))
+        return value, flip(gradient)
+
+    return CanonicalField(
+        sdf_and_gradient,
+        lambda points: field.materials(flip(points)),
+        lambda points: field.distance(flip(points)),
+    )
+
+
 class FieldMaps(NamedTuple):
     """Textures of size S."""
 

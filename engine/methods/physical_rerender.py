@@ -1,0 +1,88 @@
+"""A finished avatar at its capture camera under its whole environment, and how well that matches the photo."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..avatar.folder import Avatar
+from ..avatar.texture_files import read_environment, read_png
+from ..errors import AvatarError
+from ..lighting.color import linear_to_srgb
+from ..lighting.image_light import image_light
+from ..rendering.avatar_scene import avatar_scene
+from ..rendering.crop import Crop, resample
+from ..rendering.field_bake import FieldMaps
+from ..rendering.mesh import Picture
+from ..rendering.mesh_pbr import MeshRenderConfig, render_mesh
+from .preview import photo_crop
+from .rerender import RerenderScore, capture_pose, load_avatar, pose_avatar, rerender_score
+from .wrist import beyond_wrist
+
+SHADING = MeshRenderConfig(pixel_samples=4, light_samples=12, bounces=1)
+
+
+class Rerender(NamedTuple):
+    """The hand's part of the photo, and the avatar in it."""
+
+    crop: Crop
+    picture: Picture
+    """sRGB-encoded, over black."""
+    score: RerenderScore
+
+
+def rerender_at_capture(avatar: Avatar, longest_px: int, maps: FieldMaps | None = None, seed: int = 0) -> Rerender:
+    """Path-trace an avatar folder as its photo shows it, and compare the two.
+
+    avatar: read from, or being written to, a folder with photo.png and mask.png; its camera is the world's origin; longest_px: of
+    the picture, whose pixels are the photo's at most; maps: textures instead of the folder's. Raises AvatarError.
+    """
+    if avatar.folder is None:
+        raise AvatarError("an avatar that was not read from a folder has no textures: write it first")
+    capture = avatar.capture
+    posed = pose_avatar(load_avatar(avatar), capture_pose(avatar))
+    crop, intrinsics = photo_crop(avatar, posed.vertices, longest_px, enlarge=False)
+    scene = avatar_scene(avatar, capture.global_orient, capture.hand_pose, capture.transl)
+    if maps is not None:
+        scene = scene._replace(
+            albedo=maps.albedo.float(), roughness=maps.roughness.float()[..., None], normal_map=maps.normal.float()
+        )
+    light = image_light(torch.as_tensor(read_environment(avatar.folder / "environment.exr")))
+    camera = torch.as_tensor(intrinsics).float()
+    generator = torch.Generator().manual_seed(seed)
+    to_camera = torch.as_tensor(capture.world_to_camera).float()
+    shown = render_mesh(scene, light, camera, to_camera, crop.height, crop.width, SHADING, generator)
+    picture = Picture(linear_to_srgb(shown.color).clamp(0, 1), shown.coverage)
+    photo, mask, within = photo_planes(avatar, crop)
+    cap = torch.as_tensor(np.unique(avatar.mesh.faces[avatar.mesh.cap_faces])).long()
+    forearm = beyond_wrist(posed.vertices, cap, posed.joints, camera, crop.height, crop.width)
+    return Rerender(crop, picture, rerender_score(photo, mask, picture, within & ~forearm))
+
+
+class PhotoPlanes(NamedTuple):
+    """A photo in a crop."""
+
+    photo: Tensor
+    """[h,w,3] sRGB, white beyond its border."""
+    mask: Tensor
+    """[h,w] bool."""
+    within: Tensor
+    """[h,w] bool: where there is any photo."""
+
+
+def photo_planes(avatar: Avatar, crop: Crop) -> PhotoPlanes:
+    """The avatar's photo and mask in a crop."""
+    assert avatar.folder is not None
+    photo = torch.as_tensor(read_png(avatar.folder / "photo.png"))[..., :3].float()
+    mask = torch.as_tensor(read_png(avatar.folder / "mask.png")).float()
+    mask = mask if mask.dim() == 2 else mask[..., 0]
+    planes = resample(torch.stack([mask, torch.ones_like(mask)], dim=-1), crop)
+    return PhotoPlanes(resample(photo, crop, outside=1.0).clamp(0, 1), planes[..., 0] > 0.5, planes[..., 1] > 0.5)
+
+
+def over_photo(rerender: Rerender, photo: Tensor) -> Tensor:
+    """[h,w,3] the re-render before its photo [h,w,3], both sRGB-encoded."""
+    return rerender.picture.color + photo * (1 - rerender.picture.coverage[..., None])
