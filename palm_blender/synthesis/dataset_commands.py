@@ -210,10 +210,10 @@ def _photo_size(avatar: Path) -> tuple[int, int]:
 def _check_run(args: argparse.Namespace) -> None:
     """What can be refused before any work is done."""
     parse_shard(args.shard)
+    for name, value in (("--workers", args.workers), ("--renew-after", args.renew_after)):
+        if value is not None and not 1 <= value <= 1_000_000:
+            raise InputError(f"{name} {value} is impossible: give 1 or more")
     # written so that NaN, which compares as false, is refused
-    for name, value, low in (("--workers", args.workers or 1, 1), ("--renew-after", args.renew_after, 1)):
-        if not low <= value <= 1_000_000:
-            raise InputError(f"{name} {value} is impossible: give {low} or more")
     if not 1 <= args.timeout <= 1e7:
         raise InputError(f"--timeout {args.timeout:g} is impossible: give seconds, 1 or more")
     if importlib.util.find_spec("bpy") is None:
@@ -228,6 +228,9 @@ def _check_run(args: argparse.Namespace) -> None:
             raise InputError(f"--fps {args.fps:g} is impossible: give a rate between 0 and 1000")
         if args.size and any(side % 2 for side in parse_size(args.size)):
             raise InputError(f"--size {args.size} cannot be a video: give an even width and height")
+    elif args.verb == "animate" and (args.fps is not None or args.force):
+        option = "--force" if args.fps is None else "--fps"
+        raise InputError(f"{option} is for a video: give {args.out.name}{VIDEO_SUFFIX} as --out, or leave {option} out")
     elif args.verb != "animate" and args.out.suffix.lower() in (VIDEO_SUFFIX, ".png", ".exr"):
         raise OutputError(f"{args.out.name}: a data set is a folder; give a folder's name")
 

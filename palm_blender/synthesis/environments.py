@@ -89,9 +89,12 @@ def write_rig(path: Path) -> Path:
 
 
 def check_light_file(path: Path) -> None:
-    """Raises InputError for an .exr that is cut off or whose structure is damaged."""
+    """Raises InputError for an .exr that is cut off or whose structure is damaged, and an .hdr that is none."""
     try:
-        broken = path.suffix.lower() == ".exr" and _is_scanline(path) and not is_whole_image(path)
+        if path.suffix.lower() == ".hdr":
+            broken = _head(path)[:2] != b"#?"
+        else:
+            broken = path.suffix.lower() == ".exr" and _is_scanline(path) and not is_whole_image(path)
     except OSError as error:
         raise InputError(f"environment {path} cannot be read ({error.strerror}): check its rights") from error
     if broken:
@@ -99,6 +102,10 @@ def check_light_file(path: Path) -> None:
 
 
 def _is_scanline(path: Path) -> bool:
-    with open(path, "rb") as stream:
-        head = stream.read(8)
+    head = _head(path)
     return not (head[:4] == b"\x76\x2f\x31\x01" and len(head) == 8 and head[5] & 0x1A)
+
+
+def _head(path: Path) -> bytes:
+    with open(path, "rb") as stream:
+        return stream.read(8)

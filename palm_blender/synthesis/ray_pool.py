@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
@@ -18,6 +19,8 @@ from .task_board import Task
 from .worker_process import BUILD, GRACE_S, WorkerLost
 
 LOCAL = "local"
+CONNECT_S = 10.0
+"""The longest that a cluster may take to answer."""
 
 
 class Cluster(NamedTuple):
@@ -47,6 +50,7 @@ def joined(address: str, device: str, workers: int | None) -> Iterator[Cluster]:
         import ray
     except ImportError as error:
         raise MissingDependencyError("Ray is missing: run `pip install palm-hands[cluster]`") from error
+    _check_listens(address)
     own = {"num_cpus": max(workers or 1, os.cpu_count() or 1)} if address == LOCAL else {}
     try:
         ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="ERROR", **own)
@@ -56,6 +60,17 @@ def joined(address: str, device: str, workers: int | None) -> Iterator[Cluster]:
         yield _layout(ray, device, workers)
     finally:
         ray.shutdown()
+
+
+def _check_listens(address: str) -> None:
+    """Raises InputError where nobody listens at HOST:PORT; Ray itself would ask again for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdecimal():
+        return  # local, auto, or what only Ray understands
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise InputError(f"no Ray cluster answers at {address} ({error}): give its host:port, or local") from error
 
 
 def slots(

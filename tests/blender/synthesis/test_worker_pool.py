@@ -7,6 +7,7 @@ import io
 import os
 import queue
 import signal
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -22,6 +23,7 @@ progress = module("palm_blender.synthesis.progress_line")
 controller = module("palm_blender.synthesis.controller")
 commands = module("palm_blender.synthesis.dataset_commands")
 recipes = module("palm_blender.synthesis.recipe")
+ray_pool = module("palm_blender.synthesis.ray_pool")
 errors = module("engine.errors")
 ShotId = module("palm_blender.synthesis.shots").ShotId
 
@@ -289,6 +291,7 @@ def test_lights_of_one_name_are_refused(tmp_path):
         (("--shard", "3/2"), "is no part"),
         (("--shard", "0/2"), "is no part"),
         (("--workers", -1), "--workers -1"),
+        (("--workers", 0), "--workers 0"),
         (("--renew-after", 0), "--renew-after 0"),
         (("--timeout", "nan"), "--timeout nan"),
         (("--poses", "none.npz"), "does not exist"),
@@ -305,3 +308,33 @@ def test_what_cannot_be_rendered(tmp_path, monkeypatch, words, message):
         commands.run(arguments("cohort", "--out", "set", *words), io.StringIO(), lambda label, value: None)
     assert "\n" not in str(refusal.value)
     assert not (tmp_path / "set/folders").exists()
+
+
+def test_what_is_for_videos_only(tmp_path, monkeypatch):
+    """A folder's pictures are never replaced and have no rate: an option that would do nothing is refused."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "poses.npz").write_bytes(b"")
+    for option in (("--fps", 10), ("--force",)):
+        words = ("animate", "hand.palmhand", "--poses", "poses.npz", "--env", "rig", "--size", 64, "--out", "set")
+        with pytest.raises(errors.InputError, match=f"{option[0]} is for a video: give set.mp4"):
+            commands.run(arguments(*words, *option), io.StringIO(), lambda label, value: None)
+    assert not (tmp_path / "set").exists()
+
+
+def test_light_that_is_no_picture(tmp_path):
+    (tmp_path / "page.hdr").write_text("<html>not found</html>")
+    (tmp_path / "sky.hdr").write_bytes(b"#?RADIANCE\n")
+    commands.environments.check_light_file(tmp_path / "sky.hdr")
+    with pytest.raises(errors.InputError, match=r"page\.hdr is damaged: download or copy it again"):
+        commands.environments.check_light_file(tmp_path / "page.hdr")
+
+
+@pytest.mark.parametrize("host", ["localhost", "[::1]", "no.such.host.invalid", "a" * 70])
+def test_ray_cluster_that_is_not_there(host):
+    """Ray would ask again for minutes."""
+    pytest.importorskip("ray", reason="RAY IS NOT INSTALLED: nothing was checked")
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"{host}:{free.getsockname()[1]}"
+    with pytest.raises(errors.InputError, match="no Ray cluster answers at"), ray_pool.joined(address, "cpu", None):
+        pass
