@@ -15,7 +15,7 @@ from typing import Any
 import bpy
 import numpy as np
 
-from ...engine.errors import OutputError
+from ...engine.errors import InputError, OutputError
 from . import layout, plan, resume, video
 from .places import RECIPE_FILE, avatar_folder
 from .recipe import Recipe, read_recipe
@@ -92,6 +92,7 @@ class PhotoSession:
     def _loaded(self, index: int) -> Unit:
         """The unit, with its hand built and the files beside its pictures written."""
         if self._unit is None or self._unit[0] != index:
+            self._check_recipe()
             unit = plan.build_unit(self._recipe, index)
             self._studio.load(unit)
             self._unit = (index, unit)
@@ -108,6 +109,11 @@ class PhotoSession:
                     if not resume.avatar_is_whole(self._root, self._recipe, index):
                         raise
         return unit
+
+    def _check_recipe(self) -> None:
+        """Raises InputError where another run took the folder before this one's first picture lay there."""
+        if read_recipe(self._root / RECIPE_FILE) != self._recipe:
+            raise InputError(f"{self._root} was begun anew with another recipe: choose another --out")
 
     def _keep_light(self, name: str) -> None:
         """Put the light's own picture beside the data set, once."""

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -33,6 +34,7 @@ from dataset_runs import (
     wait_for,
     workers_below,
 )
+from package_modules import module
 
 from engine.avatar.folder import read_avatar
 
@@ -134,6 +136,25 @@ def test_stopped_by_a_signal(tmp_path, number, expected):
     assert err.strip().splitlines() == ["stopped; what is written is whole: --resume goes on"]
     assert not is_alive(worker)
     assert leftovers(out) == []
+
+
+def test_folder_that_another_run_took(tmp_path):
+    """Two runs that begin in one folder at once: the first one's pictures would be counted as the second one's."""
+    controller, processes, recipes = (
+        module(f"palm_blender.synthesis.{name}") for name in ("controller", "worker_process", "recipe")
+    )
+    out = tmp_path / "set"
+    recipe = recipes.Recipe("cohort", 0, 1, 1, 1, 32, 32, 1, texture=64)
+    controller.prepare_folder(out, recipe, False, (1, 1))
+    worker = processes.WorkerProcess(tmp_path / "worker", 120.0)
+    try:
+        list(worker.ask({"do": "open", "out": str(out), "device": "cpu", "threads": 1}))
+        controller.prepare_folder(out, replace(recipe, seed=1), False, (1, 1))
+        with pytest.raises(module("engine.errors").InputError, match="begun anew with another recipe"):
+            list(worker.ask({"do": "photograph", "unit": 0, "shots": []}))
+    finally:
+        worker.close()
+    assert not (out / "folders").exists()
 
 
 @needs_proc
