@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from ...engine.errors import InputError, MissingDependencyError, OutputError
+from ...engine.errors import InputError, MissingDependencyError, OutputError, PalmError
 from ...engine.files import check_output
 from . import environments
 from .recipe import BACKGROUNDS, MAX_TEXTURE_PX, VIEWS, Recipe, check_recipe
@@ -268,6 +268,7 @@ def _encode(args: argparse.Namespace, recipe: Recipe, plan_of_work: Any, report:
     from . import animation_plan, layout, resume
     from .plan import shot_list
     from .pool import LocalSlot
+    from .worker_process import WorkerLost
 
     root = plan_of_work.out
     pictures = [
@@ -280,6 +281,8 @@ def _encode(args: argparse.Namespace, recipe: Recipe, plan_of_work: Any, report:
         slot = LocalSlot(opening, Path(scratch) / "video", args.renew_after, args.timeout)
         try:
             slot.request({"do": "video", "pictures": pictures, "fps": fps, "file": str(args.out.absolute())})
+        except WorkerLost as error:
+            raise PalmError(f"{args.out} could not be made ({error}); its frames are whole: try --resume") from error
         finally:
             slot.close()
     report("video", f"{args.out.absolute()} ({len(pictures)} frames, {fps:g} a second)")

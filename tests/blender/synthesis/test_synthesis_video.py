@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+from package_modules import module
 
 
 def pictures(folder: Path, count: int, size: tuple[int, int] = (64, 48)) -> list[Path]:
@@ -41,3 +45,21 @@ def test_pictures_that_no_video_can_hold(blender, tmp_path):
     line = blender("video_jobs.encode_refused", pictures=made, file=tmp_path / "film.mp4")["message"]
     assert "65x48" in line
     assert not (tmp_path / "film.mp4").exists()
+
+
+def test_an_encoder_that_dies_is_one_line(tmp_path, monkeypatch):
+    commands, processes, errors = (
+        module(name)
+        for name in (
+            "palm_blender.synthesis.dataset_commands", "palm_blender.synthesis.worker_process", "engine.errors",
+        )
+    )  # fmt: skip
+    monkeypatch.setattr(processes, "worker_command", lambda: [sys.executable, "-c", "raise SystemExit('no encoder')"])
+    np.savez(tmp_path / "poses.npz", hand_pose=np.zeros((2, 45)))
+    parser = argparse.ArgumentParser()
+    commands.add_verbs(parser.add_subparsers(dest="verb"))
+    words = ("animate", "hand.palmhand", "--poses", tmp_path / "poses.npz", "--env", "rig", "--size", 64)
+    args = parser.parse_args([*map(str, words), "--out", str(tmp_path / "film.mp4")])
+    with pytest.raises(errors.PalmError, match="film.mp4 could not be made .*no encoder.*--resume") as refusal:
+        commands._encode(args, commands.recipe_of(args), SimpleNamespace(out=tmp_path), lambda label, value: None)
+    assert "\n" not in str(refusal.value)
