@@ -60,6 +60,6 @@ def test_an_encoder_that_dies_is_one_line(tmp_path, monkeypatch):
     commands.add_verbs(parser.add_subparsers(dest="verb"))
     words = ("animate", "hand.palmhand", "--poses", tmp_path / "poses.npz", "--env", "rig", "--size", 64)
     args = parser.parse_args([*map(str, words), "--out", str(tmp_path / "film.mp4")])
-    with pytest.raises(errors.PalmError, match="film.mp4 could not be made .*no encoder.*--resume") as refusal:
+    with pytest.raises(errors.PalmError, match=r"film\.mp4 could not be made .*no encoder.*--resume") as refusal:
         commands._encode(args, commands.recipe_of(args), SimpleNamespace(out=tmp_path), lambda label, value: None)
     assert "\n" not in str(refusal.value)
