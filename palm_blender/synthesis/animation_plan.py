@@ -42,7 +42,9 @@ def animation_poses(recipe: Recipe, side: str | None = None) -> PoseSequence:
         raise InputError("an animation needs a pose file: give one with --poses")
     poses = poses_of_file(Path(recipe.poses), side or "right")
     if recipe.frames > len(poses):
-        raise InputError(f"pose file {recipe.poses} has {len(poses)} frames, not {recipe.frames}: ask for fewer")
+        raise InputError(
+            f"pose file {recipe.poses} is too short for {recipe.frames} poses: give --frames {len(poses)} or fewer"
+        )
     count = recipe.frames or len(poses)
     return PoseSequence(
         poses.global_orient[:count], poses.hand_pose[:count], poses.transl[:count], poses.betas, poses.side, poses.fps,

@@ -178,6 +178,8 @@ def _follow(event: Event, record: RunRecord, line: ProgressLine, report: Report,
         line.close()
         record.save(root)
         report("device", str(event.facts["device"]))
+        if not record.frames:
+            line.begin()
     elif event.kind == "shot":
         line.advance()
     elif event.kind == "lost":

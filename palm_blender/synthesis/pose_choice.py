@@ -79,7 +79,7 @@ def _poses_of_file(path: Path, side: str, changed: int, size: int) -> PoseSequen
 def spread(available: int, wanted: int, what: str) -> list[int]:
     """Indices of `wanted` frames spread evenly from the first on. Raises InputError where there are fewer."""
     if wanted > available:
-        raise InputError(f"{what} has {available} poses, not {wanted}: ask for at most {available}")
+        raise InputError(f"{what} is too short for {wanted} poses: give --frames {available} or fewer")
     return [place * available // wanted for place in range(wanted)]
 
 

@@ -41,6 +41,11 @@ class ProgressLine:
         self._logged = -LOG_EVERY_S
         self._open = False
 
+    def begin(self) -> None:
+        """Say how many frames there are: the first may take minutes."""
+        self._stream.write(f"{progress_text(self._done, self._total, None)}\n")
+        self._stream.flush()
+
     def advance(self) -> None:
         """One more frame is whole."""
         self._done += 1

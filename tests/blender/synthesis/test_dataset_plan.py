@@ -358,5 +358,8 @@ def test_the_photos_camera_scales_with_the_picture(avatar_pair):
 
 def test_more_frames_than_the_file_has_are_refused(avatar_pair, tmp_path):
     path = own_poses(tmp_path / "own.npz")
-    with pytest.raises(errors.InputError, match=r"has 12 frames, not 13"):
+    with pytest.raises(errors.InputError, match=r"own\.npz is too short for 13 poses: give --frames 12"):
         plan.shot_list(animation(avatar_pair["right"], path, frames=13), 0)
+    for recipe in (cohort(frames=13, poses=str(path)), relit(frames=13, poses=str(path))):
+        with pytest.raises(errors.InputError, match=r"own\.npz is too short for 13 poses: give --frames 12"):
+            plan.build_unit(recipe, 0)

@@ -6,6 +6,7 @@ import argparse
 import io
 import os
 import queue
+import re
 import signal
 import socket
 import subprocess
@@ -170,6 +171,17 @@ def test_progress_in_a_log_is_sparse():
     assert "left" not in last
 
 
+def test_progress_begins_before_the_first_picture(tmp_path):
+    """Which may take minutes; and once, however many different machines take part."""
+    stream, record = io.StringIO(), controller.RunRecord((1, 1))
+    line = progress.ProgressLine(stream, 8, done=2)
+    for kind, facts in (("ready", {"device": "CPU"}), ("shot", {"take": 1, "write": 1}), ("ready", {"device": "GPU"})):
+        controller._follow(pool.Event(kind, 0, facts), record, line, lambda label, value: None, tmp_path)
+    first, second = stream.getvalue().splitlines()
+    assert first == "frame 2 of 8"
+    assert second.startswith("frame 3 of 8 · ")
+
+
 def prepared(out: Path, resume: bool = False, shard: tuple[int, int] = (1, 1), **changes: object) -> None:
     recipe = replace(recipes.Recipe("cohort", 0, 1, 1, 1, 64, 64, 1), **changes)
     controller.prepare_folder(out, recipe, resume, shard)
@@ -270,6 +282,17 @@ def test_names_of_lights_and_avatars(tmp_path, monkeypatch):
     recipe = commands.recipe_of(arguments(*words))
     assert recipe.avatar == str(tmp_path)
     assert recipe.environments == (str(tmp_path / "environment.exr"),)
+
+
+def test_an_avatar_that_is_none_is_named_itself(tmp_path):
+    """Not the environment that it lacks, and before anything is made."""
+    (tmp_path / "poses.npz").write_bytes(b"")
+    (tmp_path / "empty.palmhand").mkdir()
+    for name, message in (("none", "none.palmhand is not a folder"), ("empty", "empty.palmhand lacks avatar.json")):
+        words = ("animate", tmp_path / f"{name}.palmhand", "--poses", tmp_path / "poses.npz", "--size", 64)
+        with pytest.raises(errors.AvatarError, match=re.escape(message)):
+            commands.run(arguments(*words, "--out", tmp_path / "set"), io.StringIO(), lambda label, value: None)
+    assert not (tmp_path / "set").exists()
 
 
 def test_lights_of_one_name_are_refused(tmp_path):
