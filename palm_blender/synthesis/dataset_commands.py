@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
+from ...engine.avatar.folder import read_avatar
 from ...engine.errors import InputError, MissingDependencyError, OutputError, PalmError
 from ...engine.files import check_output
 from . import environments
@@ -90,12 +91,14 @@ def run(args: argparse.Namespace, stream: TextIO, report: Report) -> None:
     """Carry out a parsed command line. Raises PalmError with one line for the user."""
     recipe = recipe_of(args)
     check_recipe(recipe)
+    _check_run(args)
+    if recipe.avatar is not None:
+        read_avatar(Path(recipe.avatar))
     lights = [name for light in recipe.environments for name in environments.candidates(light)]
     environments.check_kept_names(lights)
     for name in lights:
         if name not in environments.environment_names():
             environments.check_light_file(Path(name))
-    _check_run(args)
     from . import controller
 
     with ExitStack() as ending:
@@ -200,8 +203,6 @@ def _cohort_poses(text: str, frames: int | None) -> tuple[str | None, int]:
 
 
 def _photo_size(avatar: Path) -> tuple[int, int]:
-    from ...engine.avatar.folder import read_avatar
-
     width, height = read_avatar(avatar).capture.image_size
     scale = min(1.0, DEFAULT_SIDE / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
