@@ -35,7 +35,9 @@ def main() -> int:
     args = parser.parse_args()
     try:
         _check(args.count, args.tile, args.output)
-        pictures = evenly(sorted(args.folder.rglob("images/*/*.png")), args.count)
+        # hidden ones are still being written
+        found = sorted(path for path in args.folder.rglob("images/*/*.png") if not path.name.startswith("."))
+        pictures = evenly(found, args.count)
         if not pictures:
             raise InputError(f"{args.folder} holds no images/CAMERA/*.png: give the folder of a data set")
         sheet = tiled([strip(picture, args.kinds, args.tile) for picture in pictures])

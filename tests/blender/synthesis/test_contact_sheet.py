@@ -31,6 +31,7 @@ def sheet(*words: object) -> subprocess.CompletedProcess:
 
 def test_pictures_lie_side_by_side(small_set, tmp_path):
     out = tmp_path / "sheet.png"
+    (small_set / "folders/0000/images/MCU_01/.000005-x1y2.png").write_bytes(b"still being written")
     said = sheet(small_set, "-o", out, "--tile", 20)
     assert (said.returncode, said.stderr) == (0, "")
     assert said.stdout == f"4 pictures on {out}\n"
