@@ -40,9 +40,9 @@ def candidates(name: str) -> tuple[str, ...]:
         return (name,)
     path = Path(name)
     if path.is_dir():
-        files = sorted(
-            str(file) for file in path.rglob("*") if file.suffix.lower() in LIGHT_SUFFIXES and file.is_file()
-        )
+        # hidden ones are a system's notes on files, or half a download
+        found = (file for file in path.rglob("*") if not file.name.startswith("."))
+        files = sorted(str(file) for file in found if file.suffix.lower() in LIGHT_SUFFIXES and file.is_file())
         if not files:
             raise InputError(f"environment folder {name} has no .exr or .hdr file: give a folder of HDRIs")
         return tuple(files)

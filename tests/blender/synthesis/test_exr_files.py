@@ -71,7 +71,7 @@ def test_rig_is_even_and_neutral():
 
 def test_candidates(tmp_path):
     assert environments.candidates("rig") == ("rig",)
-    for name in ("b.hdr", "a.exr", "notes.txt"):
+    for name in ("b.hdr", "a.exr", "notes.txt", "._a.exr"):
         (tmp_path / name).write_bytes(b"x")
     assert [name.rsplit("/", 1)[-1] for name in environments.candidates(str(tmp_path))] == ["a.exr", "b.hdr"]
     with pytest.raises(errors.InputError, match="no known name"):
