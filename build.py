@@ -67,6 +67,9 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and not str(error.name).startswith(PACKAGE):
+            say(sys.stderr, f"error: {error.name} is missing: run `make setup`, then `.venv/bin/python build.py …`")
+            raise SystemExit(2) from error
         # `blender -P` would print this and still exit 0
         traceback.print_exception(error)
         raise SystemExit(1) from error

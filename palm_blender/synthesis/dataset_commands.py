@@ -23,6 +23,8 @@ DEVICES = ("auto", "cpu", "gpu", "cuda", "optix", "hip", "metal", "oneapi")
 DEFAULT_SIDE = 1024
 DEFAULT_FPS = 30.0
 VIDEO_SUFFIX = ".mp4"
+FILE_SUFFIXES = (VIDEO_SUFFIX, ".mov", ".mkv", ".avi", ".webm", ".gif", ".png", ".jpg", ".exr", ".zip")
+"""Names that end so are meant for files, not for folders."""
 Report = Callable[[str, str], None]
 
 
@@ -229,11 +231,12 @@ def _check_run(args: argparse.Namespace) -> None:
             raise InputError(f"--fps {args.fps:g} is impossible: give a rate between 0 and 1000")
         if args.size and any(side % 2 for side in parse_size(args.size)):
             raise InputError(f"--size {args.size} cannot be a video: give an even width and height")
+    elif args.out.suffix.lower() in FILE_SUFFIXES:
+        wanted = "a folder's name" if args.verb != "animate" else f"a folder's name, or one that ends in {VIDEO_SUFFIX}"
+        raise OutputError(f"{args.out.name} cannot be written: give {wanted}")
     elif args.verb == "animate" and (args.fps is not None or args.force):
         option = "--force" if args.fps is None else "--fps"
         raise InputError(f"{option} is for a video: give {args.out.name}{VIDEO_SUFFIX} as --out, or leave {option} out")
-    elif args.verb != "animate" and args.out.suffix.lower() in (VIDEO_SUFFIX, ".png", ".exr"):
-        raise OutputError(f"{args.out.name}: a data set is a folder; give a folder's name")
 
 
 def _threads(args: argparse.Namespace) -> int:

@@ -321,7 +321,7 @@ def test_lights_of_one_name_are_refused(tmp_path):
         (("--poses", "²"), "does not exist"),
         (("--seed", -1), "-1 seed"),
         (("--cameras", 8), "8 cameras"),
-        (("--out", "film.mp4"), "is a folder"),
+        (("--out", "film.mp4"), "film.mp4 cannot be written: give a folder's name"),
         (("--env", "nowhere"), "nowhere"),
     ],
 )
@@ -341,7 +341,10 @@ def test_what_is_for_videos_only(tmp_path, monkeypatch):
         words = ("animate", "hand.palmhand", "--poses", "poses.npz", "--env", "rig", "--size", 64, "--out", "set")
         with pytest.raises(errors.InputError, match=f"{option[0]} is for a video: give set.mp4"):
             commands.run(arguments(*words, *option), io.StringIO(), lambda label, value: None)
-    assert not (tmp_path / "set").exists()
+    for name in ("film.mov", "sheet.png"):
+        with pytest.raises(errors.OutputError, match=f"{name} cannot be written: give a folder's name, or one that"):
+            commands.run(arguments(*words, "--out", name), io.StringIO(), lambda label, value: None)
+    assert [path.name for path in tmp_path.iterdir()] == ["poses.npz"]
 
 
 def test_light_that_is_no_picture(tmp_path):
@@ -361,3 +364,13 @@ def test_ray_cluster_that_is_not_there(host):
         address = f"{host}:{free.getsockname()[1]}"
     with pytest.raises(errors.InputError, match="no Ray cluster answers at"), ray_pool.joined(address, "cpu", None):
         pass
+
+
+def test_python_without_the_packages(tmp_path):
+    """The system's own Python, where the user forgot the environment's."""
+    build = Path(__file__).resolve().parents[3] / "build.py"
+    command = [sys.executable, "-I", "-S", str(build), "cohort", "--out", str(tmp_path / "set")]
+    said = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert said.returncode == 2
+    (line,) = said.stderr.splitlines()
+    assert line.startswith("error: numpy is missing: run `make setup`")
