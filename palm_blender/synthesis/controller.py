@@ -85,7 +85,10 @@ def prepare_folder(out: Path, recipe: Recipe, resume_run: bool, shard: tuple[int
         same = to_json(read_recipe(stored)) == to_json(recipe)
         begun = (out / "folders").exists() or any(out.glob("relit_*"))
         if begun and not same:
-            raise OutputError(f"{out} holds another data set ({_difference(stored, recipe)}): choose another --out")
+            way_out = "" if _has_pictures(out) else ", or delete this one, which has no picture yet"
+            raise OutputError(
+                f"{out} holds another data set ({_difference(stored, recipe)}): choose another --out{way_out}"
+            )
         if begun and not resume_run and shard[1] == 1:
             raise OutputError(
                 f"{out} holds this data set, or part of it: add --resume to go on, or choose another --out"
@@ -102,6 +105,10 @@ def prepare_folder(out: Path, recipe: Recipe, resume_run: bool, shard: tuple[int
         raise OutputError(f"cannot make {out} ({error.strerror}): choose another --out") from error
     write_json(stored, to_json(recipe))
     keep_sources(out, recipe)
+
+
+def _has_pictures(out: Path) -> bool:
+    return next(out.glob("**/images/*/*.png"), None) is not None
 
 
 def _difference(stored: Path, recipe: Recipe) -> str:

@@ -195,7 +195,13 @@ def test_folders_that_are_taken(tmp_path):
     prepared(tmp_path / "a/set", shard=(2, 3), seed=1)
     with pytest.raises(errors.OutputError, match="add --resume"):
         prepared(tmp_path / "a/set", seed=1)
-    with pytest.raises(errors.OutputError, match=r"another data set \(seed 1, not 2\)"):
+    other = r"another data set \(seed 1, not 2\): choose another --out"
+    with pytest.raises(errors.OutputError, match=f"{other}, or delete this one, which has no picture yet$"):
+        prepared(tmp_path / "a/set", resume=True, seed=2)
+    picture = tmp_path / "a/set/folders/0000/images/MCU_01/000001.png"
+    picture.parent.mkdir(parents=True)
+    picture.write_bytes(b"")
+    with pytest.raises(errors.OutputError, match=f"{other}$"):
         prepared(tmp_path / "a/set", resume=True, seed=2)
     with pytest.raises(errors.OutputError, match="is no data set"):
         prepared(tmp_path / "a")
