@@ -22,6 +22,11 @@ VERBS = ("cohort", "harp-relit", "animate")
 DEVICES = ("auto", "cpu", "gpu", "cuda", "optix", "hip", "metal", "oneapi")
 DEFAULT_SIDE = 1024
 DEFAULT_FPS = 30.0
+START_S = 1800.0
+"""The longest that a worker may take to start and to build a hand."""
+SLOWEST_SAMPLE_S = 5e-5
+"""Of one pixel: four times what two cores need that others use as well."""
+MAX_TIMEOUT_S = 1e7
 VIDEO_SUFFIX = ".mp4"
 FILE_SUFFIXES = (VIDEO_SUFFIX, ".mov", ".mkv", ".avi", ".webm", ".gif", ".png", ".jpg", ".exr", ".zip")
 """Names that end so are meant for files, not for folders."""
@@ -85,7 +90,10 @@ def _add_common(verb: argparse.ArgumentParser, size: str, out: str) -> None:
         "--renew-after", type=int, default=200, metavar="FRAMES", help="start a fresh worker after so many"
     )
     verb.add_argument(
-        "--timeout", type=float, default=1800.0, metavar="S", help="a worker silent for so long is replaced"
+        "--timeout",
+        type=float,
+        metavar="S",
+        help="a worker silent for so long is replaced (default: half an hour, more for large pictures)",
     )
 
 
@@ -94,6 +102,8 @@ def run(args: argparse.Namespace, stream: TextIO, report: Report) -> None:
     recipe = recipe_of(args)
     check_recipe(recipe)
     _check_run(args)
+    if args.timeout is None:
+        args.timeout = patience_s(recipe)
     if recipe.avatar is not None:
         read_avatar(Path(recipe.avatar))
     lights = [name for light in recipe.environments for name in environments.candidates(light)]
@@ -181,6 +191,11 @@ def placed_file(name: str) -> str:
     return str(Path(name).absolute())
 
 
+def patience_s(recipe: Recipe) -> float:
+    """Seconds that a worker may be silent, as it is while it makes a picture: at full size hours on a busy laptop."""
+    return min(START_S + SLOWEST_SAMPLE_S * recipe.width * recipe.height * recipe.samples, MAX_TIMEOUT_S)
+
+
 def is_video(out: Path) -> bool:
     return out.suffix.lower() == VIDEO_SUFFIX
 
@@ -217,7 +232,7 @@ def _check_run(args: argparse.Namespace) -> None:
         if value is not None and not 1 <= value <= 1_000_000:
             raise InputError(f"{name} {value} is impossible: give 1 or more")
     # written so that NaN, which compares as false, is refused
-    if not 1 <= args.timeout <= 1e7:
+    if args.timeout is not None and not 1 <= args.timeout <= MAX_TIMEOUT_S:
         raise InputError(f"--timeout {args.timeout:g} is impossible: give seconds, 1 or more")
     if importlib.util.find_spec("bpy") is None:
         raise MissingDependencyError("Blender is missing: run `make setup`, or `blender -b -P build.py -- …`")

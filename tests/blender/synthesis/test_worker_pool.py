@@ -339,6 +339,19 @@ def test_what_cannot_be_rendered(tmp_path, monkeypatch, words, message):
     assert not (tmp_path / "set/folders").exists()
 
 
+def test_large_pictures_are_waited_for(monkeypatch):
+    """A cohort's own size takes more than an hour a picture on two busy cores: 13 µs a sample were measured."""
+    waited = []
+    monkeypatch.setattr(commands, "_slot_maker", lambda args, ending: waited.append(args.timeout))
+    monkeypatch.setattr(controller, "render_set", lambda *run: None)
+    for words in ((), ("--size", 64, "--samples", 1), ("--timeout", 7)):
+        commands.run(arguments("cohort", "--out", "set", *words), io.StringIO(), lambda label, value: None)
+    large, small, asked = waited
+    assert large > 1800 + 2 * 13e-6 * 2448 * 2048 * 64
+    assert small == pytest.approx(1800, abs=1)
+    assert asked == 7
+
+
 def test_what_is_for_videos_only(tmp_path, monkeypatch):
     """A folder's pictures are never replaced and have no rate: an option that would do nothing is refused."""
     monkeypatch.chdir(tmp_path)
