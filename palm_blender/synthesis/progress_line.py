@@ -42,9 +42,10 @@ class ProgressLine:
         self._open = False
 
     def begin(self) -> None:
-        """Say how many frames there are: the first may take minutes."""
-        self._stream.write(f"{progress_text(self._done, self._total, None)}\n")
-        self._stream.flush()
+        """Say how many frames there are, if any is to come: the first may take minutes."""
+        if self._done < self._total:
+            self._stream.write(f"{progress_text(self._done, self._total, None)}\n")
+            self._stream.flush()
 
     def advance(self) -> None:
         """One more frame is whole."""

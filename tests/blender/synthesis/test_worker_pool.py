@@ -180,6 +180,8 @@ def test_progress_begins_before_the_first_picture(tmp_path):
     first, second = stream.getvalue().splitlines()
     assert first == "frame 2 of 8"
     assert second.startswith("frame 3 of 8 · ")
+    progress.ProgressLine(stream, 8, done=8).begin()
+    assert len(stream.getvalue().splitlines()) == 2
 
 
 def prepared(out: Path, resume: bool = False, shard: tuple[int, int] = (1, 1), **changes: object) -> None:
