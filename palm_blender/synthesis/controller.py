@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from ...engine.errors import Cancelled, OutputError
 from ...engine.files import write_json
-from . import layout, manifest, plan, resume
+from . import manifest, plan, resume
 from .places import RECIPE_FILE
 from .pool import Event, Slot, work
 from .progress_line import ProgressLine, duration
@@ -203,13 +203,12 @@ def _finish(
 ) -> None:
     """Write the manifest if all units are whole, those of other shards too; else say what is missing."""
     others = [unit for unit in range(plan.unit_count(recipe)) if unit not in units]
-    # a look at what is there is cheap; reading other parts' pictures is for the run that finds all of them
-    missing = sum(not _has_record(run.out, recipe, shot) for unit in others for shot in plan.shot_list(recipe, unit))
-    incomplete = 0
-    for unit in others if not missing else ():
+    missing = incomplete = 0
+    for unit in others:
         _check_signal(events)
-        missing += len(resume.missing_shots(run.out, recipe, unit))
-        incomplete += not resume.other_files_are_whole(run.out, recipe, unit)
+        # decoding a large set's pictures takes hours: whoever resumes a part decodes its own
+        missing += len(resume.missing_shots(run.out, recipe, unit, decode=False))
+        incomplete += not missing and not resume.other_files_are_whole(run.out, recipe, unit)
     place = str(run.out.absolute())
     if missing or incomplete:
         lack = f"{missing} pictures of other parts are missing" if missing else "other parts lack files beside pictures"
@@ -222,10 +221,6 @@ def _finish(
         report("memory", f"at most {record.peak_memory / 2**20:.0f} MiB a worker")
     report("labels", digest)
     report("set", place)
-
-
-def _has_record(out: Path, recipe: Recipe, shot: ShotId) -> bool:
-    return (out / shot.folder / layout.record_path(shot.camera, resume.stem_of(recipe, shot))).is_file()
 
 
 def _check_signal(events: queue.SimpleQueue[Event]) -> None:

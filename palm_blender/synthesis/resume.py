@@ -22,22 +22,27 @@ def stem_of(recipe: Recipe, shot: ShotId) -> str:
     return Folder({}, (), 4 if recipe.kind == "harp-relit" else 6).stem(shot.frame)
 
 
-def shot_is_whole(root: Path, recipe: Recipe, shot: ShotId) -> bool:
-    """Whether a shot's record can be read and every file that it names has the pixels that were written."""
+def shot_is_whole(root: Path, recipe: Recipe, shot: ShotId, decode: bool = True) -> bool:
+    """Whether a shot's record can be read and every file that it names has the pixels that were written.
+
+    Without `decode` files need only be there: records are written last, so that is all a run must ask of another's pictures.
+    """
     home, stem = root / shot.folder, stem_of(recipe, shot)
     try:
         record = read_record(home / record_path(shot.camera, stem))
         files = record["files"]
         if set(files) != {picture_path(kind, shot.camera, stem) for kind in kinds_of(recipe)}:
             return False
+        if not decode:
+            return all((home / path).is_file() for path in files)
         return all(pixel_digest(read_picture(home / path)) == digest for path, digest in files.items())
     except InputError:
         return False
 
 
-def missing_shots(root: Path, recipe: Recipe, index: int) -> tuple[ShotId, ...]:
-    """The shots of a unit that are to be taken, again or for the first time."""
-    return tuple(shot for shot in shot_list(recipe, index) if not shot_is_whole(root, recipe, shot))
+def missing_shots(root: Path, recipe: Recipe, index: int, decode: bool = True) -> tuple[ShotId, ...]:
+    """The shots of a unit that are to be taken, again or for the first time; decode: see `shot_is_whole`."""
+    return tuple(shot for shot in shot_list(recipe, index) if not shot_is_whole(root, recipe, shot, decode))
 
 
 def folder_files_are_whole(root: Path, recipe: Recipe, index: int) -> bool:

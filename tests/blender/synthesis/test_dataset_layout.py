@@ -162,6 +162,18 @@ def spoilt(path: Path, how: str) -> None:
         path.unlink()
 
 
+def test_other_parts_pictures_are_looked_for_without_decoding(cohort):
+    """A run that closes a set of many parts must not read them all again; a picture that is gone is missed all the same."""
+    first = plan.build_unit(COHORT, 0).shots[0]
+    home = cohort / first.folder
+    picture = home / layout.picture_path("images", first.camera, resume.stem_of(COHORT, first.id))
+    picture.write_bytes(picture.read_bytes()[:-20])
+    assert len(resume.missing_shots(cohort, COHORT, 0)) == 1
+    assert not resume.missing_shots(cohort, COHORT, 0, decode=False)
+    picture.unlink()
+    assert len(resume.missing_shots(cohort, COHORT, 0, decode=False)) == 1
+
+
 def test_a_whole_set_lacks_nothing(written):
     assert missing(written["cohort"]) == []
     assert all(resume.missing_shots(written["relit"], RELIT, index) == () for index in range(2))
