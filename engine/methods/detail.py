@@ -2,7 +2,7 @@
 
 The published method stops at the codes, in which no such thing is. Here, where the photo shows skin, the albedo and the normal
 map get the local difference between the photo and the hand as found, under the light as found. Shadows are not baked in: those
-of the hand itself are in the light's shading, and any other is wider than a mark, or grey, and is left out (`local_difference`).
+of the hand itself are in the light's shading; others are wider than marks and without a tint of their own (`local_difference`).
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ fields at every step, the other encodes once what no step changes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -33,8 +34,22 @@ from .palm_rays import RayPlan, plan_rays
 PATHS = ("encoded", "direct", "renewed")
 PROGRESS_EVERY = 10
 """Steps from one report to the next."""
+PREVIEWS = 6
+"""Looks at the hand in one run."""
+POSING_SHARE = 0.03
+"""Of the whole, that posing the prior takes."""
+RADIANCE_STEPS, LIGHT_STEPS_PER_RAY = 3.0, 0.25
+"""Steps that take as long as encoding a batch; as the light on one of its physical rays."""
 UNSOUND_STEPS = 10
 """Steps without a finite gradient in a row, after which a personalisation gives up. Such steps move nothing."""
+
+
+Look = Callable[[PosedPrior, Unknowns], Path | None]
+"""Shows the hand as it is now; the path of the picture that it wrote. Must leave the unknowns as they are."""
+
+
+def no_look(posed: PosedPrior, unknowns: Unknowns) -> None:
+    """Shows nothing."""
 
 
 class PersonalisationError(PalmError):
@@ -65,15 +80,16 @@ def personalize_prior(
     path: str = "encoded",
     perceptual: PerceptualTerm = pyramid_l1,
     progress: Progress = silent,
+    look: Look = no_look,
 ) -> PersonalHand:
     """Fit a prior to one photo of a hand or several, on the photos' device.
 
     photos: of one hand in one light (their worlds are one, `world_to_camera` tells the cameras apart); model: the right hand,
     not subdivided, that photos and prior were made with. path: "encoded"; "direct", the same energy without encoding; "renewed",
-    the direct path with samples and light directions drawn anew at every step, as published. The result depends on the arguments
-    alone (config.seed included). Raises PriorError for a prior of another hand model, or without principal axes; CaptureError
-    where no ray of a photo meets the hand or a mask is empty; Cancelled from progress; PersonalisationError; ValueError for
-    an unknown path.
+    the direct path with samples and light directions drawn anew at every step, as published. look: called `PREVIEWS` times, and
+    what it writes goes to progress. The result depends on the other arguments alone (config.seed included). Raises PriorError for
+    a prior of another hand model, or without principal axes; CaptureError where no ray of a photo meets the hand or a mask is
+    empty; Cancelled from progress; PersonalisationError; ValueError for an unknown path.
     """
     config = config or PersonaliseConfig()
     if path not in PATHS:
@@ -84,7 +100,8 @@ def personalize_prior(
     unknowns = first_unknowns(posed, prior.light)
     plans = plan_rays(photos, config, posed.root)
     check_rays(posed, plans, unknowns, config)
-    losses = minimise(posed, plans, unknowns, config, path, perceptual, progress)
+    here = sub_progress(progress, POSING_SHARE, 1.0)
+    losses = minimise(posed, plans, unknowns, config, path, perceptual, here, look)
     for value in unknowns:
         value.requires_grad_(False)
     return PersonalHand(posed, unknowns, losses)
@@ -98,6 +115,7 @@ def minimise(
     path: str = "encoded",
     perceptual: PerceptualTerm = pyramid_l1,
     progress: Progress = silent,
+    look: Look = no_look,
 ) -> dict[str, Tensor]:
     """All steps; moves the unknowns and returns the losses, as `PersonalHand.losses`. Raises as `personalize_prior`."""
     optimiser = make_optimiser(unknowns, config)
@@ -112,7 +130,8 @@ def minimise(
         if evaluate is None or stage != before or (far and path != "renewed"):
             enter_stage(unknowns, stage)
             evaluate = None  # what was kept goes before the next comes
-            here = sub_progress(progress, step / config.steps, step / config.steps)
+            done = work_done(step, config, path)
+            here = sub_progress(progress, done if stage == before else work_done(step, config, path, False), done)
             evaluate = begin(path, posed, plans, stage, unknowns, config, perceptual, here)
             before, placed_at = stage, unknowns.shape.detach().clone()
             metric = surface_metric(posed, plans[0], unknowns, config)
@@ -126,9 +145,25 @@ def minimise(
                 "try another seed, or another prior"
             )
         history.append(energy.terms | {"total": energy.total.detach()})
-        if step % PROGRESS_EVERY == 0 or step + 1 == config.steps:
-            progress((step + 1) / config.steps, f"step {step + 1} of {config.steps}: {stage.title}")
+        shown = look(posed, unknowns) if (step + 1) % max(1, config.steps // PREVIEWS) == 0 else None
+        if step % PROGRESS_EVERY == 0 or step + 1 == config.steps or shown is not None:
+            done = work_done(step + 1, config, path, False)
+            progress(done, f"step {step + 1} of {config.steps}: {stage.title}", preview=shown)
     return gathered(history)
+
+
+def work_done(steps: int, config: PersonaliseConfig, path: str, begun: bool = True) -> float:
+    """Share of a run's work in [0,1] that so many steps take, with the encodings of the stages that began within them.
+
+    begun: whether the encoding of a stage that begins with the next step is done too.
+    """
+    encodings: dict[int, float] = {}
+    if path == "encoded":
+        encodings[0] = encodings[config.shape_until] = config.batches * RADIANCE_STEPS
+        encodings[config.physical_from] = config.batches * config.physical_rays * LIGHT_STEPS_PER_RAY
+    within = {first: cost for first, cost in encodings.items() if first < config.steps}
+    passed = sum(cost for first, cost in within.items() if first < steps or (begun and first == steps))
+    return (steps + passed) / (config.steps + sum(within.values()))
 
 
 def begin(

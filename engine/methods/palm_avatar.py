@@ -110,12 +110,12 @@ def write_personal_avatar(
         write_png8(temporary / "photo.png", image)
         write_png8(temporary / "mask.png", (np.asarray(mask, dtype=np.float32) * 255 + 0.5).astype(np.uint8))
         shown = rerender_at_capture(written, config.rerender_px)
-        write_png8(temporary / "preview.png", palm_sheet(written, shown))
         measured: dict[str, Any] = dict(shown.score.as_metrics())
         if config.detail is not None:
             progress(0.85, "rendering the avatar without detail")
             plain = rerender_at_capture(written, config.rerender_px, baked.maps).score
             measured["rerender_psnr_without_detail_db"] = round(plain.psnr_db, 2)
+        write_png8(temporary / "preview.png", palm_sheet(written, shown))
         return measured
 
     return write_baked(folder, avatar, detail.maps, environment, write_pictures, force)
