@@ -263,7 +263,7 @@ def test_the_users_poses_replace_the_projects(tmp_path):
     sequence = plan.build_unit(relit(poses=path, frames=3), 0)
     assert all(outside_px(sequence, shot) < 0 for shot in sequence.shots)
     for recipe in (cohort(poses=path, frames=13), relit(poses=path, frames=13)):
-        with pytest.raises(errors.InputError, match=r"has 12 poses, not 13"):
+        with pytest.raises(errors.InputError, match=r"too short for 13 poses: give --frames 12"):
             plan.shot_list(recipe, 0)
     with pytest.raises(errors.PoseFileError, match=r"does not exist"):
         plan.shot_list(cohort(poses=str(tmp_path / "none.npz")), 0)
