@@ -12,10 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from ...engine.avatar.folder import read_avatar
 from ...engine.errors import InputError, MissingDependencyError, OutputError, PalmError
 from ...engine.files import check_output
-from . import environments
 from .recipe import BACKGROUNDS, MAX_TEXTURE_PX, VIEWS, Recipe, check_recipe
 
 VERBS = ("cohort", "harp-relit", "animate")
@@ -99,6 +97,9 @@ def _add_common(verb: argparse.ArgumentParser, size: str, out: str) -> None:
 
 def run(args: argparse.Namespace, stream: TextIO, report: Report) -> None:
     """Carry out a parsed command line. Raises PalmError with one line for the user."""
+    from ...engine.avatar.folder import read_avatar
+    from . import controller, environments
+
     recipe = recipe_of(args)
     check_recipe(recipe)
     _check_run(args)
@@ -111,8 +112,6 @@ def run(args: argparse.Namespace, stream: TextIO, report: Report) -> None:
     for name in lights:
         if name not in environments.environment_names():
             environments.check_light_file(Path(name))
-    from . import controller
-
     with ExitStack() as ending:
         plan_of_work = controller.Run(
             out=working_folder(args.out),
@@ -180,6 +179,8 @@ def parse_shard(text: str) -> tuple[int, int]:
 
 def placed(environment: str) -> str:
     """A file or folder by its whole path, so that every worker finds it; a known name as it is."""
+    from . import environments
+
     if environment in environments.environment_names() or not Path(environment).exists():
         return environment
     return os.path.abspath(environment)
@@ -220,6 +221,8 @@ def _cohort_poses(text: str, frames: int | None) -> tuple[str | None, int]:
 
 
 def _photo_size(avatar: Path) -> tuple[int, int]:
+    from ...engine.avatar.folder import read_avatar
+
     width, height = read_avatar(avatar).capture.image_size
     scale = min(1.0, DEFAULT_SIDE / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
