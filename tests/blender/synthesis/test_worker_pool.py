@@ -23,6 +23,7 @@ processes = module("palm_blender.synthesis.worker_process")
 progress = module("palm_blender.synthesis.progress_line")
 controller = module("palm_blender.synthesis.controller")
 commands = module("palm_blender.synthesis.dataset_commands")
+environments = module("palm_blender.synthesis.environments")
 recipes = module("palm_blender.synthesis.recipe")
 ray_pool = module("palm_blender.synthesis.ray_pool")
 errors = module("engine.errors")
@@ -371,9 +372,9 @@ def test_what_is_for_videos_only(tmp_path, monkeypatch):
 def test_light_that_is_no_picture(tmp_path):
     (tmp_path / "page.hdr").write_text("<html>not found</html>")
     (tmp_path / "sky.hdr").write_bytes(b"#?RADIANCE\n")
-    commands.environments.check_light_file(tmp_path / "sky.hdr")
+    environments.check_light_file(tmp_path / "sky.hdr")
     with pytest.raises(errors.InputError, match=r"page\.hdr is damaged: download or copy it again"):
-        commands.environments.check_light_file(tmp_path / "page.hdr")
+        environments.check_light_file(tmp_path / "page.hdr")
 
 
 @pytest.mark.parametrize("host", ["localhost", "[::1]", "no.such.host.invalid", "a" * 70])
