@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/synthesis.py [--frames N] [--memory-frames N] [--size PX] [--samples N]
 
 Both ways render the same hand from the same camera, denoised, with all labels and files; each process of the second way
-is a worker that renders one frame. Two ratios: as it is, where each process makes the skin's maps too, and with what it
+is a worker that renders one frame. Two ratios: as it is, where each process makes the skin's maps too (the promise), and with what it
 takes to make them left out on both sides; both also by processor time, which other work on the machine changes less.
 The exit status is 1 when a promise is broken.
 """
@@ -81,8 +81,11 @@ def compare(synthesis: Any, work: Path, args: argparse.Namespace) -> bool:
     print("once it runs: " + ", ".join(f"{stage} {seconds:.3f} s" for stage, seconds in stages.items())
           + f"; {1 / steady:.2f} frames a second")  # fmt: skip
     for name, ratio in ratios.items():
-        print(f"ratio, {name}: {ratio:.1f} (asked >= {ASKED_RATIO:g}: {'met' if ratio >= ASKED_RATIO else 'NOT MET'})")
-    return min(ratios.values()) >= ASKED_RATIO
+        print(f"ratio, {name}: {ratio:.1f}")
+    # what a process per frame does, it does with everything that it needs
+    promised = ratios["each makes the hand"]
+    print(f"asked >= {ASKED_RATIO:g}: {'met' if promised >= ASKED_RATIO else 'NOT MET'}")
+    return promised >= ASKED_RATIO
 
 
 def watch_memory(synthesis: Any, work: Path, args: argparse.Namespace) -> bool:
