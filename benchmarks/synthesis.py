@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/synthesis.py [--frames N] [--memory-frames N] [--size PX] [--samples N]
 
 Both ways render the same hand from the same camera, denoised, with all labels and files; each process of the second way
-is a worker that renders one frame. Two ratios: as it is, where each process makes the skin's maps too (the promise), and with what it
-takes to make them left out on both sides; both also by processor time, which other work on the machine changes less.
+is a worker that renders one frame. Two ratios: as it is, where each process makes the skin's maps too (the promise), and
+with what it takes to make them left out on both sides; both also by processor time, which other work changes less.
 The exit status is 1 when a promise is broken.
 """
 
