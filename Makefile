@@ -23,7 +23,7 @@ lint: setup
 
 test: lint
 	@$(ENV_PYTHON) tools/setup_bpy.py
-	$(ENV_PYTHON) -m pytest
+	@$(ENV_PYTHON) tools/run_tests.py
 
 bench: setup
 	$(ENV_PYTHON) benchmarks/capture.py
