@@ -95,7 +95,7 @@ def _personalize(args: argparse.Namespace, progress: Progress) -> dict[str, Any]
 
     from .config import quality
     from .harp import personalize
-    from .output import write_personalised
+    from .output import outcome, write_personalised
     from .photo_input import captured_photo, charted_hand_model, device_named, provenance_of
 
     started = time.monotonic()
@@ -113,11 +113,4 @@ def _personalize(args: argparse.Namespace, progress: Progress) -> dict[str, Any]
     quality_of_capture = {f"capture_{name}": value for name, value in dataclasses.asdict(capture.quality).items()}
     avatar = write_personalised(args.output, result, provenance, quality_of_capture, args.force)
     progress(1.0, "done", preview=args.output / "preview.png")
-    return {
-        "avatar": str(args.output),
-        "preview": str(args.output / "preview.png"),
-        "handedness": avatar.handedness,
-        "rerender_psnr_db": avatar.metrics.get("rerender_psnr_db"),
-        "silhouette_iou": avatar.metrics.get("silhouette_iou"),
-        "seconds": round(time.monotonic() - started, 1),
-    }
+    return outcome(args.output, avatar, started)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections import ChainMap
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,18 @@ from .harp import Personalised
 from .preview import preview_sheet
 from .rerender import RerenderScore, capture_pose, load_avatar, pose_avatar, render_avatar, rerender_score
 from .wrist import beyond_wrist
+
+
+def outcome(folder: Path, avatar: Avatar, started: float) -> dict[str, Any]:
+    """What the command tells of a personalised avatar in `folder`. started: by the monotonic clock, seconds."""
+    return {
+        "avatar": str(folder),
+        "preview": str(folder / "preview.png"),
+        "handedness": avatar.handedness,
+        "rerender_psnr_db": avatar.metrics.get("rerender_psnr_db"),
+        "silhouette_iou": avatar.metrics.get("silhouette_iou"),
+        "seconds": round(time.monotonic() - started, 1),
+    }
 
 
 def write_personalised(

@@ -20,6 +20,7 @@ from ..training.perceptual import perceptual_term, term_name
 from ..training.prior_file import WEIGHTS_FILE, Prior, read_prior
 from .detail import DetailConfig
 from .harp import repeatable
+from .output import outcome
 from .palm import personalize_prior
 from .palm_avatar import PalmAvatarConfig, write_personal_avatar
 from .palm_config import palm_quality
@@ -83,14 +84,7 @@ def run_palm(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
             sub_progress(progress, 1 - AVATAR_SHARE, 1.0),
         )
     progress(1.0, "done", preview=args.output / "preview.png")
-    return {
-        "avatar": str(args.output),
-        "preview": str(args.output / "preview.png"),
-        "handedness": avatar.handedness,
-        "rerender_psnr_db": avatar.metrics.get("rerender_psnr_db"),
-        "silhouette_iou": avatar.metrics.get("silhouette_iou"),
-        "seconds": round(time.monotonic() - started, 1),
-    }
+    return outcome(args.output, avatar, started)
 
 
 def avatar_config(args: argparse.Namespace) -> PalmAvatarConfig:

@@ -15,7 +15,7 @@ from ...engine.avatar.folder import read_avatar
 from ...engine.datasets.palm_files import Camera
 from ...engine.hand.loop_refinement import refined_fields
 from ...engine.hand.model_file import read_model_file
-from .. import cameras, lighting, materials, render
+from .. import cameras, compat, lighting, materials, render
 from .. import scene as scenes
 from . import environments, passes
 from .display import srgb_decoded, to_display
@@ -216,5 +216,5 @@ def _set_up(scene: bpy.types.Scene, recipe: Recipe) -> bool:
     scene.render.use_persistent_data = True
     scene.render.film_transparent = recipe.background != "environment"
     scene.view_layers[0].name = passes.LAYER
-    passes.compat.set_multilayer_output(scene.render.image_settings)
+    compat.set_multilayer_output(scene.render.image_settings)
     return denoised
