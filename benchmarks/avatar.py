@@ -1,4 +1,4 @@
-"""Personalisation of the sample photo and video frames: re-render PSNR, silhouette, time and memory, each in its own process.
+"""HARP on the sample photo and video frames: re-render PSNR, silhouette, time and memory, each in its own process.
 
     python benchmarks/avatar.py [--samples DIR] [--out DIR] [--quality draft|standard] [--frames 60 150 ...]
 
@@ -67,7 +67,7 @@ def run_one(name: str, path: Path, extra: list[str], args: argparse.Namespace) -
     """One personalisation in a fresh process; prints its line."""
     folder = args.out / f"{name.replace(', ', '_').replace(' ', '_')}.palmhand"
     command = [sys.executable, "-m", "engine", "personalize", str(path), "-o", str(folder), "--force"]
-    command += ["--quality", args.quality, "--progress", "json", *extra]
+    command += ["--method", "harp", "--quality", args.quality, "--progress", "json", *extra]
     started = time.monotonic()
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     output, errors = process.communicate()

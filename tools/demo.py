@@ -35,7 +35,7 @@ def main() -> int:
     render = ["build.py", "render", avatar, "--size", "640", "--force"]
     turntable = ["--camera", "turntable", "--pose", ROOT / "assets" / "poses" / "relaxed.json"]
     steps = [
-        ("photo → avatar", ["-m", "engine", "personalize", photo, "-o", avatar, "--method", "harp", "--force"]),
+        ("photo → avatar", ["-m", "engine", "personalize", photo, "-o", avatar, "--quality", "standard", "--force"]),
         ("avatar → Blender scene", ["build.py", "scene", avatar, "-o", scene, "--force"]),
         ("render in the photo's light", [*render, "-o", same]),
         ("render relit, another pose", [*render, "-o", relit, *turntable, "--env", "sunset", "--frame", "0"]),

@@ -46,6 +46,8 @@ class CaptureResult:
     """[V,3] metres, the fitted hand in camera axes."""
     faces: np.ndarray
     """[F,3]."""
+    hand: HandLandmarks | None = None
+    """What was fitted to; None where it was not kept."""
 
 
 def capture_photo(
@@ -101,7 +103,7 @@ def capture_photo(
         )
     progress(0.95, "done")
     capture = make_capture(photo, hand, fitted, 0, intrinsics, focal_source, hand_model_name(options), quality)
-    return CaptureResult(capture, photo.pixels, mask, fitted.vertices[0], session.faces)
+    return CaptureResult(capture, photo.pixels, mask, fitted.vertices[0], session.faces, hand)
 
 
 def overlay_of(result: CaptureResult) -> np.ndarray:

@@ -312,11 +312,11 @@ def _as_photo(source: VideoSource, size: tuple[int, int]) -> Photo:
     """What a video knows as a whole, in the shape that cameras and captures are made from."""
     if source.files:
         first = load_photo(source.files[0])
-        return Photo(first.pixels, first.focal_px, _digest_of(source.files), source.path)
+        return Photo(first.pixels, first.focal_px, digest_of_frames(source.files), source.path)
     return Photo(np.zeros((size[1], size[0], 3), np.uint8), None, sha256_of(source.path), source.path)
 
 
-def _digest_of(files: Sequence[Path]) -> str:
+def digest_of_frames(files: Sequence[Path]) -> str:
     """One digest for a folder of frames: that of its files' digests, in order."""
     return hashlib.sha256("".join(sha256_of(path) for path in files).encode()).hexdigest()
 

@@ -1,8 +1,9 @@
-"""`python -m engine personalize PHOTO|capture.json -o NAME.palmhand`."""
+"""`python -m engine personalize PHOTO…|capture.json|VIDEO -o NAME.palmhand`."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,36 @@ from ..files import check_output
 from ..progress import Progress, sub_progress
 
 MIN_TEXTURE_PX, MAX_TEXTURE_PX = 128, 8192
+MOST_FRAMES = 64
+"""Photos, or frames of a video, in one run."""
 CAPTURE_SHARE = 0.15
 """Of the progress bar."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the sub-command."""
-    parser.add_argument("input", type=Path, help="photo of a hand, or the capture.json of one")
+    parser.add_argument(
+        "inputs",
+        type=Path,
+        nargs="+",
+        metavar="PHOTO",
+        help="photo of a hand, or several of the same hand in the same light; or one video; or what capture wrote of one of them",
+    )
     parser.add_argument("-o", "--output", type=Path, required=True, help="avatar folder to write, NAME.palmhand")
     parser.add_argument(
         "--method",
-        choices=("harp", "palm"),
-        default="harp",
-        help="harp: mesh and textures fitted to the photo (default); palm: a learned prior fitted to it, with --prior",
+        choices=("palm", "harp"),
+        default="palm",
+        help="palm: a prior that has learned many hands is fitted (default); harp: mesh and textures fitted to one photo alone",
     )
-    parser.add_argument("--prior", metavar="open|PATH", help="palm: the NAME.palmprior to fit")
+    parser.add_argument(
+        "--prior",
+        metavar="open|PATH",
+        help="palm: the NAME.palmprior to fit (default: open, which ships with the project)",
+    )
+    parser.add_argument(
+        "--frames", type=int, metavar="N", help="of a video: how many of its frames are used, evenly chosen (default 6)"
+    )
     parser.add_argument(
         "--quality",
         choices=("draft", "standard", "paper"),
@@ -64,12 +80,11 @@ def run(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         raise InputError(
             f"--texture-size {args.texture_size} is not between {MIN_TEXTURE_PX} and {MAX_TEXTURE_PX}: try 1024 or 2048"
         )
-    if not args.input.exists():
-        raise InputError(f"{args.input} does not exist: give a photo of a hand, or the capture.json of one")
-    if args.input.is_dir():
-        raise InputError(f"{args.input} is a folder: give one photo of a hand, or the capture.json of one")
+    _check_inputs(args.inputs)
     if args.seed < 0:
         raise InputError(f"--seed {args.seed} is negative: give 0 or more")
+    if args.frames is not None and not 1 <= args.frames <= MOST_FRAMES:
+        raise InputError(f"--frames {args.frames} is not between 1 and {MOST_FRAMES}: try 6")
     if args.method == "palm":
         from .palm_command import run_palm
 
@@ -79,14 +94,28 @@ def run(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     return _personalize(args, progress)
 
 
+def _check_inputs(inputs: Sequence[Path]) -> None:
+    if len(inputs) > MOST_FRAMES:
+        raise InputError(f"{len(inputs)} photos are more than {MOST_FRAMES}: give the best of them")
+    seen: set[Path] = set()
+    for path in inputs:
+        if not path.exists():
+            raise InputError(f"{path} does not exist: give photos of a hand, a video, or what capture wrote of one")
+        if path.is_dir():
+            raise InputError(
+                f"{path} is a folder: give the photos in it, or capture it as a video and give captures.json"
+            )
+        if path.resolve() in seen:
+            raise InputError(f"{path} is given twice: give each photo once")
+        seen.add(path.resolve())
+
+
 def _refuse_palm_options(args: argparse.Namespace) -> None:
     given = [f"--{name}" for name in ("prior", "mesh", "lpips") if getattr(args, name) is not None]
     given += [] if args.detail is None else ["--detail" if args.detail else "--no-detail"]
     given += ["--quality paper"] if args.quality == "paper" else []
     if given:
-        raise InputError(
-            f"{', '.join(given)} would change nothing with --method harp: add --method palm, or leave it out"
-        )
+        raise InputError(f"{', '.join(given)} would change nothing with --method harp: leave one of them out")
 
 
 def _personalize(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
@@ -96,7 +125,7 @@ def _personalize(args: argparse.Namespace, progress: Progress) -> dict[str, Any]
     from .config import quality
     from .harp import personalize
     from .output import outcome, write_personalised
-    from .photo_input import captured_photo, charted_hand_model, device_named, provenance_of
+    from .photo_input import capture_metrics, captured_photo, charted_hand_model, device_named, provenance_of
 
     started = time.monotonic()
     device = device_named(args.device)
@@ -109,8 +138,7 @@ def _personalize(args: argparse.Namespace, progress: Progress) -> dict[str, Any]
     result = personalize(capture, image, mask, model, config, sub_progress(progress, CAPTURE_SHARE, 0.93))
     progress(0.93, "writing the avatar")
     term = "laplacian pyramid" if args.vgg16 is None else f"vgg16 ({args.vgg16.name})"
-    provenance = {**provenance_of(args, capture, captured - started), "perceptual_term": term}
-    quality_of_capture = {f"capture_{name}": value for name, value in dataclasses.asdict(capture.quality).items()}
-    avatar = write_personalised(args.output, result, provenance, quality_of_capture, args.force)
+    provenance = {**provenance_of(args, [capture], captured - started), "perceptual_term": term}
+    avatar = write_personalised(args.output, result, provenance, capture_metrics([capture]), args.force)
     progress(1.0, "done", preview=args.output / "preview.png")
     return outcome(args.output, avatar, started)

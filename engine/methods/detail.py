@@ -7,6 +7,7 @@ of the hand itself are in the light's shading; others are wider than marks and w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -29,6 +30,10 @@ DIMMEST = 0.02
 """Of E(m) over E(n), that a tilted normal may fall to."""
 FOLD_LIGHT = (0.2, 0.45)
 """Light on a texel, as a share of what is usual on those that the photo shows, at which trust begins, and is full."""
+FACING_POWER = 4
+"""Of the cosine, in a photo's say about a texel that others show too."""
+LEAST_SAY = 0.02
+"""Share of a texel below which a photo is not asked."""
 BRIGHTEST_ALBEDO, DARKEST_ALBEDO = 0.95, 0.002
 
 
@@ -97,54 +102,103 @@ class Residual(NamedTuple):
     """[M,2] added to the tangent-space normal's x and y."""
 
 
+class _View(NamedTuple):
+    """What one photo tells of the m texels that it shows."""
+
+    places: Tensor
+    """[m] int64, into the M texels."""
+    weight: Tensor
+    """[m] its say; over all photos that show a texel it sums to the confidence."""
+    wanted: Tensor
+    """[m,3] log difference to explain."""
+    plane: Tensor
+    """[m,3,3] E of tangent-space normals: rows their x, y, z; columns red, green, blue."""
+    gloss: Tensor
+    """[m,3]"""
+
+
 class _Texels(NamedTuple):
-    """The M texels that the photo shows."""
+    """The M texels that any photo shows."""
 
     rows: Tensor
     """[M] int64, into the map's N texels."""
     confidence: Tensor
     """[M]"""
-    wanted: Tensor
-    """[M,3] log difference to explain."""
     albedo: Tensor
     """[M,3]"""
     tilt: Tensor
     """[M,3] tangent-space normals as they are."""
-    plane: Tensor
-    """[M,3,3] E of tangent-space normals: rows their x, y, z; columns red, green, blue."""
-    gloss: Tensor
-    """[M,3]"""
     pairs: Tensor
     """[2,E] neighbours in the map, into the M."""
+    views: tuple[_View, ...]
 
 
-def fit_detail(hand: HandInPhoto, config: DetailConfig | None) -> Detail:
-    """Textures with what the photo shows beyond them; with None they stay, and only what was seen is worked out. No gradient."""
-    settings = config or DetailConfig()
+class _Told(NamedTuple):
+    """What one photo tells of the map's N texels."""
+
+    seen: Tensor
+    """[N] in [0,1], how far it shows a texel."""
+    trust: Tensor
+    """[N] the same, where the light is known too."""
+    facing: Tensor
+    """[N] cosine between the texel's normal and the way to the camera."""
+    wanted: Tensor
+    """[N,3]"""
+    normals: Tensor
+    """[V,3] unit, world."""
+    light: VertexLight
+
+
+def fit_detail(hands: Sequence[HandInPhoto], config: DetailConfig | None) -> Detail:
+    """Textures with what photos show beyond them; with None they stay, and only what was seen is worked out. No gradient.
+
+    hands: the same textured hand in each photo. One residual explains all photos: of a texel each has the say that its view of
+    it is worth (`shares`), under its own pose and light.
+    """
+    first, settings = hands[0], config or DetailConfig()
     with torch.no_grad():
-        normals = vertex_normals(hand.vertices, hand.topology.faces)
-        surface = photo_surface(
-            *(hand.color, hand.mask, hand.intrinsics, hand.world_to_camera),
-            *(hand.vertices, normals, hand.topology, settings.photo_px),
-        )
-        texels = texel_map(hand.topology, len(hand.maps.roughness))
-        smooth = normalize(texels.gather(surface.normals, hand.topology.faces), dim=1)
-        place = texels.gather(surface.vertices, hand.topology.faces)
-        seen = seen_points(surface, place, smooth, settings.rim_m, settings.fade_m)
-        confidence = texels.to_map(seen.confidence[:, None])[..., 0]
-        if config is None or not bool((seen.confidence > 0).any()):
-            return Detail(hand.maps, confidence)
-        light = _light(hand, normals)
-        ratio = local_difference(
-            surface, expected_color(hand, surface, light), config.rim_m, config.mark_m, config.tint_m
-        )
-        wanted = sample_image(ratio, seen.pixels)
-        trust = seen.confidence * enough_light(texels, hand, normals, light, seen.confidence)
-        chosen = _chosen(hand, texels, normals, light, trust, wanted)
+        texels = texel_map(first.topology, len(first.maps.roughness))
+        told = [_told(hand, texels, settings) for hand in hands]
+        seen = torch.stack([one.seen for one in told]).amax(0)
+        if config is None or not bool((seen > 0).any()):
+            return Detail(first.maps, texels.to_map(seen[:, None])[..., 0])
+        chosen = _chosen(hands, texels, told)
     residual = minimise_residual(chosen, config)
+    trust = torch.stack([one.trust for one in told]).amax(0)
     with torch.no_grad():
-        maps = with_residual(hand.maps, texels, chosen, residual)
+        maps = with_residual(first.maps, texels, chosen, residual)
     return Detail(maps, texels.to_map(trust[:, None])[..., 0])
+
+
+def _told(hand: HandInPhoto, texels: TexelMap, config: DetailConfig) -> _Told:
+    faces = hand.topology.faces
+    normals = vertex_normals(hand.vertices, faces)
+    surface = photo_surface(
+        *(hand.color, hand.mask, hand.intrinsics, hand.world_to_camera),
+        *(hand.vertices, normals, hand.topology, config.photo_px),
+    )
+    smooth = normalize(texels.gather(surface.normals, faces), dim=1)
+    place = texels.gather(surface.vertices, faces)
+    seen = seen_points(surface, place, smooth, config.rim_m, config.fade_m)
+    if not bool((seen.confidence > 0).any()):
+        nothing = torch.zeros_like(seen.confidence)
+        dark = VertexLight(normals.new_zeros(len(normals), 3, 3), torch.zeros_like(normals))
+        return _Told(nothing, nothing, seen.facing, torch.zeros_like(place), normals, dark)
+    light = _light(hand, normals)
+    expected = expected_color(hand, surface, light)
+    ratio = local_difference(surface, expected, config.rim_m, config.mark_m, config.tint_m)
+    trust = seen.confidence * enough_light(texels, hand, normals, light, seen.confidence)
+    return _Told(seen.confidence, trust, seen.facing, sample_image(ratio, seen.pixels), normals, light)
+
+
+def shares(trust: Tensor, facing: Tensor) -> Tensor:
+    """[P,N] the say of each of P photos of N texels; trust, facing: the same. A texel's sum is its greatest trust.
+
+    By the fourth power of the cosine: an oblique view has fewer pixels on a texel, and a small error of the shape moves them
+    further, so that an even mean of photos would blur the marks.
+    """
+    value = trust * facing.clamp(0, 1) ** FACING_POWER
+    return value / value.sum(0).clamp_min(1e-12) * trust.amax(0)
 
 
 def _light(hand: HandInPhoto, normals: Tensor) -> VertexLight:
@@ -193,29 +247,45 @@ def expected_color(hand: HandInPhoto, surface: PhotoSurface, light: VertexLight)
     return sample_texture(hand.maps.albedo, uv) * received / torch.pi + gloss
 
 
-def _chosen(
-    hand: HandInPhoto, texels: TexelMap, normals: Tensor, light: VertexLight, confidence: Tensor, wanted: Tensor
-) -> _Texels:
+def _chosen(hands: Sequence[HandInPhoto], texels: TexelMap, told: Sequence[_Told]) -> _Texels:
     """The texels with any confidence, and all that the fit needs of them."""
-    topology = hand.topology
+    say = shares(torch.stack([one.trust for one in told]), torch.stack([one.facing for one in told]))
+    confidence = say.sum(0)
     rows = torch.nonzero(confidence > 0)[:, 0]
-    here = texels._replace(texels=texels.texels[rows], faces=texels.faces[rows], barycentric=texels.barycentric[rows])
-    tangents = corner_tangents(hand.vertices, normals, topology.faces, topology.uv, topology.uv_faces)
-    smooth = here.gather(normals, topology.faces)
-    tangent = interpolate(tangents[:, :3], topology.uv_faces[here.faces], here.barycentric)
-    sign = tangents[topology.uv_faces[here.faces, 0], 3:4]
-    frame = torch.stack([tangent, sign * torch.cross(smooth, tangent, dim=1), smooth], dim=1)
-    plane = here.gather(light.diffuse.reshape(-1, 9), topology.faces).reshape(-1, 3, 3)
+    number = torch.full_like(texels.texels, -1)
+    number[rows] = torch.arange(len(rows), device=rows.device)
+    views = []
+    for hand, one, weight in zip(hands, told, say, strict=True):
+        shown = torch.nonzero(weight > LEAST_SAY * confidence)[:, 0]
+        plane, gloss = _light_on(hand, some_texels(texels, shown), one)
+        views.append(_View(number[shown], weight[shown], one.wanted[shown], plane, gloss))
+    here = some_texels(texels, rows)
+    maps = hands[0].maps
     return _Texels(
         rows,
         confidence[rows],
-        wanted[rows],
-        hand.maps.albedo.reshape(-1, 3)[here.texels],
-        hand.maps.normal.reshape(-1, 3)[here.texels],
-        frame @ plane,
-        here.gather(light.gloss, topology.faces),
+        maps.albedo.reshape(-1, 3)[here.texels],
+        maps.normal.reshape(-1, 3)[here.texels],
         neighbours(here),
+        tuple(views),
     )
+
+
+def _light_on(hand: HandInPhoto, here: TexelMap, told: _Told) -> tuple[Tensor, Tensor]:
+    """E [m,3,3] of tangent-space normals, and gloss [m,3], at texels."""
+    topology = hand.topology
+    tangents = corner_tangents(hand.vertices, told.normals, topology.faces, topology.uv, topology.uv_faces)
+    smooth = here.gather(told.normals, topology.faces)
+    tangent = interpolate(tangents[:, :3], topology.uv_faces[here.faces], here.barycentric)
+    sign = tangents[topology.uv_faces[here.faces, 0], 3:4]
+    frame = torch.stack([tangent, sign * torch.cross(smooth, tangent, dim=1), smooth], dim=1)
+    plane = here.gather(told.light.diffuse.reshape(-1, 9), topology.faces).reshape(-1, 3, 3)
+    return frame @ plane, here.gather(told.light.gloss, topology.faces)
+
+
+def some_texels(texels: TexelMap, rows: Tensor) -> TexelMap:
+    """A part of a map's texels. rows: int64."""
+    return texels._replace(texels=texels.texels[rows], faces=texels.faces[rows], barycentric=texels.barycentric[rows])
 
 
 def neighbours(texels: TexelMap) -> Tensor:
@@ -232,18 +302,21 @@ def neighbours(texels: TexelMap) -> Tensor:
     return both[:, (both >= 0).all(0)]
 
 
-def shading_change(texels: _Texels, residual: Residual) -> Tensor:
-    """[M,3] log of the texels' colour with a residual over that without, as `local_difference` takes logarithms."""
-    before = _received(texels, texels.tilt)
-    after = _received(texels, tilted(texels.tilt, residual.slopes))
+def shading_change(view: _View, albedo: Tensor, tilt: Tensor, residual: Residual) -> Tensor:
+    """[m,3] log of a photo's texels' colour with a residual over that without, as `local_difference` takes logarithms.
+
+    albedo [m,3], tilt [m,3] and residual: of those texels.
+    """
+    before = _received(view, tilt)
+    after = _received(view, tilted(tilt, residual.slopes))
     after = torch.maximum(after, DIMMEST * before)
-    albedo = texels.albedo / torch.pi
-    with_it = albedo * residual.log_albedo.exp() * after + texels.gloss
-    return (with_it + FLARE).log() - (albedo * before + texels.gloss + FLARE).log()
+    flat = albedo / torch.pi
+    with_it = flat * residual.log_albedo.exp() * after + view.gloss
+    return (with_it + FLARE).log() - (flat * before + view.gloss + FLARE).log()
 
 
-def _received(texels: _Texels, tilt: Tensor) -> Tensor:
-    return torch.einsum("mx,mxc->mc", tilt, texels.plane).clamp_min(1e-6)
+def _received(view: _View, tilt: Tensor) -> Tensor:
+    return torch.einsum("mx,mxc->mc", tilt, view.plane).clamp_min(1e-6)
 
 
 def tilted(tilt: Tensor, slopes: Tensor) -> Tensor:
@@ -254,7 +327,7 @@ def tilted(tilt: Tensor, slopes: Tensor) -> Tensor:
 def minimise_residual(texels: _Texels, config: DetailConfig) -> Residual:
     """Adam on the residual from zero: explain what is wanted, with few marks and gentle bumps."""
     with torch.enable_grad():
-        leaves = [torch.zeros_like(texels.wanted), torch.zeros_like(texels.wanted[:, :2])]
+        leaves = [torch.zeros_like(texels.albedo), torch.zeros_like(texels.albedo[:, :2])]
         for leaf in leaves:
             leaf.requires_grad_(True)
         residual = Residual(*leaves)
@@ -269,14 +342,13 @@ def minimise_residual(texels: _Texels, config: DetailConfig) -> Residual:
 
 def residual_energy(texels: _Texels, residual: Residual, config: DetailConfig) -> Tensor:
     """() weighted sum of the data term and of what a residual costs, per texel."""
-    weight = texels.confidence[:, None]
-    error = smooth_l1_loss(shading_change(texels, residual), texels.wanted, reduction="none", beta=0.05)
+    error = torch.stack([_misfit(texels, view, residual) for view in texels.views]).sum()
     brightness = residual.log_albedo.mean(1, keepdim=True)
     first, second = texels.pairs
     steps = residual.log_albedo[first] - residual.log_albedo[second]
     bumps = residual.slopes[first] - residual.slopes[second]
     costs = [
-        (weight * error).sum(),
+        error,
         config.brightness_cost * brightness.abs().sum(),
         config.tint_cost * (residual.log_albedo - brightness).abs().sum(),
         config.roughness_cost * steps.abs().sum(),
@@ -284,6 +356,13 @@ def residual_energy(texels: _Texels, residual: Residual, config: DetailConfig) -
         config.bump_cost * bumps.square().sum(),
     ]
     return torch.stack(costs).sum()
+
+
+def _misfit(texels: _Texels, view: _View, residual: Residual) -> Tensor:
+    """() what the residual leaves unexplained of one photo."""
+    here = Residual(*(part.index_select(0, view.places) for part in residual))
+    change = shading_change(view, texels.albedo[view.places], texels.tilt[view.places], here)
+    return (view.weight[:, None] * smooth_l1_loss(change, view.wanted, reduction="none", beta=0.05)).sum()
 
 
 def with_residual(maps: FieldMaps, texels: TexelMap, chosen: _Texels, residual: Residual) -> FieldMaps:

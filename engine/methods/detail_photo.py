@@ -46,6 +46,8 @@ class SeenPoints(NamedTuple):
     """[N,2] px of the crop."""
     confidence: Tensor
     """[N] in [0,1]; 0: not shown."""
+    facing: Tensor
+    """[N] cosine between the normal and the way to the camera."""
 
 
 def photo_surface(
@@ -108,7 +110,8 @@ def seen_points(surface: PhotoSurface, points: Tensor, normals: Tensor, rim_m: f
     bright = smoothstep(DARKEST, 3 * DARKEST, srgb_to_linear(color).mean(1))
     turned = smoothstep(0.15, 0.45, projection.facing)
     inner = smoothstep(rim_m, rim_m + fade_m, rim)
-    return SeenPoints(projection.pixels, projection.visible * turned * inner * unclipped * bright)
+    confidence = projection.visible * turned * inner * unclipped * bright
+    return SeenPoints(projection.pixels, confidence, projection.facing)
 
 
 def local_difference(surface: PhotoSurface, expected: Tensor, rim_m: float, mark_m: float, tint_m: float) -> Tensor:

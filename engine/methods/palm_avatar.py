@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..avatar.folder import Avatar, CaptureInfo
-from ..avatar.texture_files import read_png, write_png8
+from ..avatar.texture_files import write_png8
 from ..capture.capture_file import Capture
 from ..errors import CaptureError
 from ..fields.bands import all_bands
@@ -30,9 +30,10 @@ from ..rendering.field_bake import CanonicalField, mirrored_field
 from .detail import DetailConfig, HandInPhoto, fit_detail
 from .palm import PersonalHand
 from .palm_hands import code_of
-from .physical_rerender import Rerender, over_photo, photo_planes, rerender_at_capture
+from .photo_input import CapturedPhoto
+from .physical_rerender import Rerender, TakenPhoto, over_photo, photo_in_folder, photo_planes, rerender_at_capture
 from .preview import preview_sheet
-from .rerender import capture_pose, load_avatar, pose_mesh
+from .rerender import Pose, load_avatar, pose_mesh
 
 METHOD = "palm"
 ENVIRONMENT_ROWS = 128
@@ -65,12 +66,14 @@ def write_personal_avatar(
     metrics: Mapping[str, Any],
     force: bool = False,
     progress: Progress = silent,
+    more: Sequence[CapturedPhoto] = (),
 ) -> Avatar:
     """Write FOLDER, whole or not at all; returns the avatar as read back.
 
     hand: what was found, always a right one; box: the prior's; capture, image [H,W,3] uint8 sRGB, mask [H,W] bool or [0,1]: the
     first photo's, as taken; model: of the capture's side, not subdivided (for a left hand the mirrored model of the prior);
-    prior: its name. Raises AvatarError, CaptureError, OutputError, Cancelled.
+    prior: its name; more: the further photos that the hand was found in, with the same betas, for detail and to compare with.
+    Raises AvatarError, CaptureError, OutputError, Cancelled.
     """
     if capture.handedness != model.side:
         raise CaptureError(
@@ -91,8 +94,8 @@ def write_personal_avatar(
         capture=capture_info(capture),
         prior=prior,
     )
-    scene = hand_in_photo(avatar, baked, environment, image, mask)
-    detail = fit_detail(scene, config.detail)
+    shots = [CapturedPhoto(capture, image, mask), *more]
+    detail = fit_detail([hand_in_photo(avatar, baked, environment, shot) for shot in shots], config.detail)
     timings["detail"] = -(clock - (clock := time.monotonic()))
     progress(0.65, "rendering the avatar")
     covered = baked.maps.inside
@@ -115,6 +118,9 @@ def write_personal_avatar(
             progress(0.85, "rendering the avatar without detail")
             plain = rerender_at_capture(written, config.rerender_px, baked.maps).score
             measured["rerender_psnr_without_detail_db"] = round(plain.psnr_db, 2)
+        if more:
+            progress(0.9, "rendering the avatar as the other photos show it")
+            measured |= scores_by_photo(written, shown, more, config.rerender_px)
         write_png8(temporary / "preview.png", palm_sheet(written, shown))
         return measured
 
@@ -151,6 +157,19 @@ def environment_of(light: Tensor, handedness: str) -> Tensor:
     return sg_to_image(sg_light_lobes(light.detach()), ENVIRONMENT_ROWS)
 
 
+def scores_by_photo(
+    avatar: Avatar, first: Rerender, more: Sequence[CapturedPhoto], longest_px: int
+) -> dict[str, list[float]]:
+    """The re-render's scores at every photo's camera and pose, in the photos' order. first: the avatar's own photo's."""
+    scores = [first.score]
+    for shot in more:
+        there = dataclasses.replace(avatar, capture=capture_info(shot.capture))
+        color, mask = torch.as_tensor(shot.image[..., :3]).float() / 255, torch.as_tensor(np.float32(shot.mask))
+        scores.append(rerender_at_capture(there, longest_px, taken=TakenPhoto(color, mask)).score)
+    each = [score.as_metrics() for score in scores]
+    return {f"{name}_by_photo": [one[name] for one in each] for name in ("rerender_psnr_db", "silhouette_iou")}
+
+
 def capture_info(capture: Capture) -> CaptureInfo:
     """What an avatar keeps of its capture."""
     return CaptureInfo(
@@ -164,33 +183,33 @@ def capture_info(capture: Capture) -> CaptureInfo:
     )
 
 
-def hand_in_photo(
-    avatar: Avatar, baked: BakedHand, environment: Tensor, image: np.ndarray, mask: np.ndarray
-) -> HandInPhoto:
-    """The avatar as posed in its photo, on the textures' device."""
+def hand_in_photo(avatar: Avatar, baked: BakedHand, environment: Tensor, shot: CapturedPhoto) -> HandInPhoto:
+    """The avatar as posed in a photo, on the textures' device."""
     like = baked.maps.albedo
 
     def tensor(values: np.ndarray) -> Tensor:
         return torch.as_tensor(np.array(values)).to(like)
 
-    posed = pose_mesh(avatar.mesh, capture_pose(avatar), like.device)
+    capture = shot.capture
+    pose = Pose(np.asarray(capture.global_orient), np.asarray(capture.hand_pose), np.asarray(capture.transl))
+    posed = pose_mesh(avatar.mesh, pose, like.device)
     return HandInPhoto(
         posed.vertices.to(like),
         baked.topology,
         baked.maps,
         environment.to(like),
-        tensor(image[..., :3]) / 255,
-        tensor(np.asarray(mask, dtype=np.float32)),
-        tensor(avatar.capture.intrinsics),
-        tensor(avatar.capture.world_to_camera),
+        tensor(shot.image[..., :3]) / 255,
+        tensor(np.asarray(shot.mask, dtype=np.float32)),
+        tensor(capture.K),
+        tensor(capture.world_to_camera),
     )
 
 
 def palm_sheet(avatar: Avatar, shown: Rerender) -> np.ndarray:
     """[h,w,3] uint8, the preview: as HARP's, with the re-render under the whole environment."""
-    assert avatar.folder is not None
-    photo = torch.as_tensor(read_png(avatar.folder / "photo.png"))[..., :3]
-    return preview_sheet(avatar, load_avatar(avatar), photo, over_photo(shown, photo_planes(avatar, shown.crop).photo))
+    taken = photo_in_folder(avatar)
+    over = over_photo(shown, photo_planes(taken, shown.crop).photo)
+    return preview_sheet(avatar, load_avatar(avatar), taken.color, over)
 
 
 def last_losses(losses: Mapping[str, Tensor]) -> dict[str, float]:

@@ -13,6 +13,7 @@ from ..capture.capture_file import Capture
 from ..errors import CaptureError
 from ..hand.mirror import mirror_axis_angle, mirror_points
 from ..rendering.crop import crop_around, resample
+from .capture_check import name_of
 
 CROP_MARGIN = 0.1
 """Of the hand's longer side, kept around it."""
@@ -47,7 +48,7 @@ def photo_of_capture(
     Raises CaptureError for a picture or mask of another size than the capture's and for a mask that covers nothing.
     """
     width, height = capture.image_size
-    name = capture.image or "the photo"
+    name = name_of(capture)
     for what, shape in (("picture", image.shape[:2]), ("mask", mask.shape[:2])):
         if tuple(shape) != (height, width):
             raise CaptureError(

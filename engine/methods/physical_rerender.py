@@ -34,11 +34,23 @@ class Rerender(NamedTuple):
     score: RerenderScore
 
 
-def rerender_at_capture(avatar: Avatar, longest_px: int, maps: FieldMaps | None = None, seed: int = 0) -> Rerender:
+class TakenPhoto(NamedTuple):
+    """A photo as compared with."""
+
+    color: Tensor
+    """[H,W,3] sRGB in [0,1]."""
+    mask: Tensor
+    """[H,W] in [0,1]."""
+
+
+def rerender_at_capture(
+    avatar: Avatar, longest_px: int, maps: FieldMaps | None = None, seed: int = 0, taken: TakenPhoto | None = None
+) -> Rerender:
     """Path-trace an avatar folder as its photo shows it, and compare the two.
 
-    avatar: read from, or being written to, a folder with photo.png and mask.png; its camera is the world's origin; longest_px: of
-    the picture, whose pixels are the photo's at most; maps: textures instead of the folder's. Raises AvatarError.
+    avatar: read from, or being written to, a folder; its camera is the world's origin; longest_px: of the picture, whose pixels
+    are the photo's at most; maps: textures instead of the folder's; taken: the photo of `avatar.capture`, where that is not the
+    folder's photo.png and mask.png. Raises AvatarError.
     """
     if avatar.folder is None:
         raise AvatarError("an avatar that was not read from a folder has no textures: write it first")
@@ -56,7 +68,7 @@ def rerender_at_capture(avatar: Avatar, longest_px: int, maps: FieldMaps | None 
     to_camera = torch.as_tensor(capture.world_to_camera).float()
     shown = render_mesh(scene, light, camera, to_camera, crop.height, crop.width, SHADING, generator)
     picture = Picture(linear_to_srgb(shown.color).clamp(0, 1), shown.coverage)
-    photo, mask, within = photo_planes(avatar, crop)
+    photo, mask, within = photo_planes(taken or photo_in_folder(avatar), crop)
     cap = torch.as_tensor(np.unique(avatar.mesh.faces[avatar.mesh.cap_faces])).long()
     forearm = beyond_wrist(posed.vertices, cap, posed.joints, camera, crop.height, crop.width)
     return Rerender(crop, picture, rerender_score(photo, mask, picture, within & ~forearm))
@@ -73,14 +85,19 @@ class PhotoPlanes(NamedTuple):
     """[h,w] bool: where there is any photo."""
 
 
-def photo_planes(avatar: Avatar, crop: Crop) -> PhotoPlanes:
-    """The avatar's photo and mask in a crop."""
+def photo_in_folder(avatar: Avatar) -> TakenPhoto:
+    """The avatar's own photo."""
     assert avatar.folder is not None
-    photo = torch.as_tensor(read_png(avatar.folder / "photo.png"))[..., :3].float()
     mask = torch.as_tensor(read_png(avatar.folder / "mask.png")).float()
-    mask = mask if mask.dim() == 2 else mask[..., 0]
-    planes = resample(torch.stack([mask, torch.ones_like(mask)], dim=-1), crop)
-    return PhotoPlanes(resample(photo, crop, outside=1.0).clamp(0, 1), planes[..., 0] > 0.5, planes[..., 1] > 0.5)
+    color = torch.as_tensor(read_png(avatar.folder / "photo.png"))[..., :3].float()
+    return TakenPhoto(color, mask if mask.dim() == 2 else mask[..., 0])
+
+
+def photo_planes(taken: TakenPhoto, crop: Crop) -> PhotoPlanes:
+    """A photo and its mask in a crop."""
+    planes = resample(torch.stack([taken.mask, torch.ones_like(taken.mask)], dim=-1), crop)
+    photo = resample(taken.color, crop, outside=1.0).clamp(0, 1)
+    return PhotoPlanes(photo, planes[..., 0] > 0.5, planes[..., 1] > 0.5)
 
 
 def over_photo(rerender: Rerender, photo: Tensor) -> Tensor:

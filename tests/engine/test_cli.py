@@ -55,7 +55,7 @@ def test_no_verb_is_a_usage_error():
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_cancels_and_leaves_nothing(tmp_path, samples, number):
     command = [sys.executable, "-m", "engine", "personalize", str(samples / "two_hands_dorsal.jpg")]
-    command += ["-o", str(tmp_path / "a.palmhand"), "--progress", "json"]
+    command += ["-o", str(tmp_path / "a.palmhand"), "--method", "harp", "--progress", "json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         first = json.loads(process.stdout.readline())

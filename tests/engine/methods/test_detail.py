@@ -20,7 +20,7 @@ CONFIG = DetailConfig(steps=40)
 
 @lru_cache(maxsize=4)
 def detail_of(kind: str) -> Detail:
-    return fit_detail(in_photo(kind), CONFIG)
+    return fit_detail([in_photo(kind)], CONFIG)
 
 
 def log_albedo(maps: FieldMaps) -> Tensor:
@@ -73,14 +73,14 @@ def test_a_shadow_cast_on_the_hand_is_hardly_painted_in():
 
 def test_without_detail_the_textures_stay_and_the_seen_map_is_there():
     hand = in_photo("plain")
-    detail = fit_detail(hand, None)
+    detail = fit_detail([hand], None)
     assert detail.maps is hand.maps
     assert 0.05 < float((detail.seen > 0.5).float().mean()) < 0.5
 
 
 def test_a_mask_that_shows_none_of_the_hand_gives_no_detail():
     hand = in_photo("plain")
-    detail = fit_detail(hand._replace(mask=torch.zeros_like(hand.mask)), CONFIG)
+    detail = fit_detail([hand._replace(mask=torch.zeros_like(hand.mask))], CONFIG)
     assert detail.maps is hand.maps
     assert not detail.seen.any()
 

@@ -1,4 +1,4 @@
-"""`personalize --method palm` from a photo to the avatar folder: a left hand, its mirror, cancel, and what cannot work."""
+"""`personalize` with a prior, from a photo to the avatar folder: a left hand, its mirror, cancel, and what cannot work."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from engine.hand.model import open_hand_model
 from engine.lighting.environment import blender_world, sample_environment
 from engine.lighting.sg_light import fibonacci_sg_light
 from engine.methods import command
+from engine.methods.capture_check import check_capture
 from engine.methods.detail import DetailConfig, fit_detail
 from engine.methods.palm import PersonalHand, personalize_prior, work_done
 from engine.methods.palm_avatar import PalmAvatarConfig, bake_personal, environment_of, write_personal_avatar
-from engine.methods.palm_command import check_capture
 from engine.methods.palm_hands import first_unknowns
 from engine.methods.palm_photo import photo_of_capture
 from engine.rendering.avatar_bake import BakeConfig
@@ -58,7 +58,7 @@ def made(place):
     parser = argparse.ArgumentParser()
     command.add_arguments(parser)
     output = place / "hand.palmhand"
-    options = ["--method", "palm", "--prior", str(place / "tiny.palmprior"), "--quality", "draft", "--seed", "3"]
+    options = ["--prior", str(place / "tiny.palmprior"), "--quality", "draft", "--seed", "3"]
     args = parser.parse_args([str(place / "capture.json"), "-o", str(output), "--texture-size", "128", *options])
     reports = []
 
@@ -180,12 +180,15 @@ def test_a_cancel_at_the_last_moment_leaves_nothing(hand, left, tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--method", "palm"], "--prior"),
-        (["--method", "palm", "--prior", "open"], "no open prior ships"),
-        (["--method", "palm", "--prior", "gone.palmprior"], "gone.palmprior"),
-        (["--method", "palm", "--prior", "other.palmprior"], "'a paw'"),
-        (["--method", "palm", "--prior", "tiny.palmprior", "--lpips", "vgg.pth"], "--vgg16"),
-        (["--prior", "open", "--no-detail", "--quality", "paper"], "--prior, --no-detail, --quality paper"),
+        (["--prior", "gone.palmprior"], "gone.palmprior"),
+        (["--prior", "other.palmprior"], "'a paw'"),
+        (["--prior", "tiny.palmprior", "--lpips", "vgg.pth"], "--vgg16"),
+        (["--prior", "tiny.palmprior", "--frames", "3"], "--frames 3 is for videos"),
+        (["--prior", "tiny.palmprior", "--frames", "0"], "--frames 0 is not between"),
+        (
+            ["--method", "harp", "--prior", "open", "--no-detail", "--quality", "paper"],
+            "--prior, --no-detail, --quality paper",
+        ),
     ],
 )
 def test_mistakes_cost_one_line(place, tmp_path, monkeypatch, capsys, options, says):
@@ -233,7 +236,7 @@ def test_odd_photos_still_work(kind):
 def test_a_photo_without_colour_leaves_the_skin_its_own():
     hand = in_photo("plain")
     grey = hand._replace(color=hand.color.mean(-1, keepdim=True).expand(-1, -1, 3))
-    maps = fit_detail(grey, DetailConfig(steps=20)).maps
+    maps = fit_detail([grey], DetailConfig(steps=20)).maps
     texels = painted_hand().texels.texels
     change = (maps.albedo.reshape(-1, 3)[texels] / hand.maps.albedo.reshape(-1, 3)[texels]).log()
     tint = change - change.mean(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""`python -m engine personalize` on the real photo, and its answers to what cannot work."""
+"""`python -m engine personalize --method harp` on the real photo, and its answers to what cannot work."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from PIL import Image
 
 from engine.avatar.folder import read_avatar
 from engine.cli import main
+
+HARP, QUIET = ("--method", "harp"), ("--progress", "none")
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +25,7 @@ def made(photo, tmp_path_factory):
         "mediapipe", reason="MEDIAPIPE IS MISSING (extra 'capture'): the real photo was not personalised"
     )
     folder = tmp_path_factory.mktemp("real") / "hand.palmhand"
-    status = main(
-        ["personalize", str(photo), "-o", str(folder), "--quality", "standard", "--hand", "0", "--progress", "none"]
-    )
+    status = main(["personalize", str(photo), "-o", str(folder), *HARP, "--quality", "standard", "--hand", "0", *QUIET])
     assert status == 0
     return folder
 
@@ -42,7 +42,7 @@ def test_the_real_photo_becomes_an_avatar(made):
 
 def test_progress_as_json_and_refusing_to_overwrite(made, photo, capsys):
     before = (made / "avatar.json").read_bytes()
-    assert main(["personalize", str(photo), "-o", str(made), "--progress", "json"]) == 2
+    assert main(["personalize", str(photo), "-o", str(made), *HARP, "--progress", "json"]) == 2
     output = capsys.readouterr()
     event = json.loads(output.out.strip().splitlines()[-1])
     assert event["event"] == "error" and "--force" in event["message"]
@@ -54,7 +54,7 @@ def test_a_failing_replacement_keeps_the_old_avatar(made, tmp_path):
     blank = tmp_path / "blank.png"
     Image.fromarray(np.full((200, 200, 3), 255, np.uint8)).save(blank)
     before = (made / "avatar.json").read_bytes()
-    assert main(["personalize", str(blank), "-o", str(made), "--force", "--progress", "none"]) == 2
+    assert main(["personalize", str(blank), "-o", str(made), *HARP, "--force", *QUIET]) == 2
     assert (made / "avatar.json").read_bytes() == before
     assert [path.name for path in made.parent.iterdir()] == ["hand.palmhand"]
 
@@ -72,7 +72,7 @@ def test_a_failing_replacement_keeps_the_old_avatar(made, tmp_path):
 )
 def test_arguments_that_cannot_work(photo, tmp_path, monkeypatch, capsys, arguments, says):
     monkeypatch.chdir(tmp_path)
-    assert main(["personalize", str(photo), *arguments, "--progress", "none"]) == 2
+    assert main(["personalize", str(photo), *HARP, *arguments, *QUIET]) == 2
     message = capsys.readouterr().err
     assert message.count("\n") == 1 and says in message
     assert list(tmp_path.iterdir()) == []
@@ -84,7 +84,7 @@ def test_arguments_that_cannot_work(photo, tmp_path, monkeypatch, capsys, argume
 def test_inputs_that_cannot_be_used(tmp_path, capsys, name, content):
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    command = ["personalize", str(tmp_path / name), "-o", str(tmp_path / "out.palmhand"), "--progress", "none"]
+    command = ["personalize", str(tmp_path / name), "-o", str(tmp_path / "out.palmhand"), *HARP, *QUIET]
     assert main(command) == 2
     message = capsys.readouterr().err
     assert message.count("\n") == 1 and name in message
@@ -106,8 +106,8 @@ def test_a_capture_file_must_belong_to_its_photo(samples, tmp_path, capsys):
         str(tmp_path / "capture.json"),
         "-o",
         str(tmp_path / "out.palmhand"),
-        "--progress",
-        "none",
+        *HARP,
+        *QUIET,
     ]
     assert main(command) == 2
     assert "capture it again" in capsys.readouterr().err
@@ -156,7 +156,7 @@ def capture_file(tmp_path):
 def test_a_capture_file_is_taken_as_it_was_fitted(capture_file, tmp_path, capsys, changes, arguments, says):
     path, write = capture_file
     write(**changes)
-    command = ["personalize", str(path), "-o", str(tmp_path / "out.palmhand"), *arguments, "--progress", "none"]
+    command = ["personalize", str(path), "-o", str(tmp_path / "out.palmhand"), *HARP, *arguments, *QUIET]
     assert main(command) == 2
     message = capsys.readouterr().err
     assert message.count("\n") == 1 and says in message
@@ -175,7 +175,7 @@ def test_a_model_with_mano_s_own_fields_only(photo, tmp_path):
     model = tmp_path / "mano_like.npz"
     np.savez(model, **fields, f=np.searchsorted(kept, faces), J_regressor=regressor)
     command = ["personalize", str(photo), "-o", str(tmp_path / "hand.palmhand"), "--hand-model", str(model)]
-    assert main([*command, "--hand", "0", "--quality", "draft", "--progress", "none"]) == 0
+    assert main([*command, *HARP, "--hand", "0", "--quality", "draft", *QUIET]) == 0
     avatar = read_avatar(tmp_path / "hand.palmhand")
     assert avatar.metrics["rerender_psnr_db"] >= 24
     assert avatar.metrics["silhouette_iou"] >= 0.94
