@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train-prior": ("engine.training.command", "pictures of many hands → learned prior NAME.palmprior"),
     "bake-subject": ("engine.methods.subject_command", "one of a prior's subjects → avatar folder NAME.palmhand"),
     "import-prior": ("engine.training.official_command", "published PALM checkpoint → prior NAME.palmprior"),
+    "evaluate": ("engine.evaluation.command", "data set with known truth → table, report and sheets of methods"),
 }
 
 

@@ -1,0 +1,75 @@
+"""The capture that a personalisation starts from, with a set's own pose, camera and mask, or by the detector."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from ..capture.capture_file import Capture, Quality
+from ..capture.options import CaptureOptions, hand_model_name
+from ..datasets.palm import PalmFrame, load_frame
+from ..files import sha256_of
+from ..hand.cameras import project
+from ..hand.mano import hand_forward
+from ..hand.model import HandModel, open_hand_model
+from ..progress import Progress, silent
+from .relit_set import RelitSequence
+
+FOCAL_SOURCE = "data set"
+
+
+class Captured(NamedTuple):
+    """A photo and its capture."""
+
+    capture: Capture
+    image: np.ndarray
+    """[H,W,3] uint8 sRGB."""
+    mask: np.ndarray
+    """[H,W] bool."""
+
+
+def captured(sequence: RelitSequence, how: str = "known", progress: Progress = silent) -> Captured:
+    """The capture of a sequence's one photo. how: "known" or "detected" (with the set's focal length, nothing else of it).
+
+    The real detector finds no hand in some pictures. Raises CaptureError, DatasetError, MissingDependencyError; ValueError for
+    another `how`.
+    """
+    frame = sequence.seen.frame
+    if how == "known":
+        return known_capture(frame, open_hand_model("right"))
+    if how != "detected":
+        raise ValueError(f"a capture is known or detected, not {how!r}")
+    from ..capture.photo import capture_photo
+
+    options = CaptureOptions(focal_px=float(frame.intrinsics[0, 0]), hand="right")
+    made = capture_photo(frame.image, options, progress)
+    return Captured(made.capture, made.image, made.mask)
+
+
+def known_capture(frame: PalmFrame, model: HandModel) -> Captured:
+    """A frame's capture as its data set has it; the picture's quality figures are a perfect capture's. Raises DatasetError."""
+    pixels = load_frame(frame)
+    numbers = (frame.betas, frame.global_orient, frame.hand_pose, frame.transl)
+    posed = hand_forward(model, *(torch.as_tensor(values).float() for values in numbers))
+    keypoints = posed.keypoints.double().numpy()
+    capture = Capture(
+        handedness=model.side,
+        image=str(frame.image),
+        image_sha256=sha256_of(frame.image),
+        image_size=(frame.width, frame.height),
+        K=np.asarray(frame.intrinsics),
+        betas=frame.betas,
+        global_orient=frame.global_orient,
+        hand_pose=frame.hand_pose,
+        transl=frame.transl,
+        keypoints_2d=project(keypoints, frame.intrinsics, frame.world_to_camera),
+        joints_3d=keypoints,
+        quality=Quality(0.0, 0.0, 1.0, None),
+        focal_source=FOCAL_SOURCE,
+        hand_model=hand_model_name(CaptureOptions()),
+    )
+    image = (pixels.image_srgb.numpy() * 255 + 0.5).astype(np.uint8)
+    return Captured(replace(capture, world_to_camera=np.asarray(frame.world_to_camera)), image, pixels.mask.numpy())

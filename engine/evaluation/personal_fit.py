@@ -1,0 +1,96 @@
+"""PALM's codes for one photo, fitted once and kept: avatars that differ in what becomes of the codes share them."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from ..fields.codes import CodeBasis
+from ..files import atomic_file
+from ..hand.model import open_hand_model
+from ..methods.palm import PersonalHand, personalize_prior
+from ..methods.palm_config import PersonaliseConfig
+from ..methods.palm_hands import Unknowns, first_unknowns, pose_prior
+from ..methods.palm_photo import PalmPhoto, cropped_photo, photo_of_capture
+from ..progress import Progress
+from ..training.perceptual import PerceptualTerm
+from ..training.prior_file import Prior
+from .known_capture import Captured
+
+
+class Fit(NamedTuple):
+    """A prior fitted to a photo."""
+
+    hand: PersonalHand
+    seconds: float
+    """That fitting took, when it was done."""
+
+
+def mean_hand(prior: Prior, seen: Captured, config: PersonaliseConfig) -> PersonalHand:
+    """The prior before any step: codes at their mean, its own light, in the photo's pose and hand shape."""
+    posed = pose_prior(prior, open_hand_model("right"), [_photo(seen, config)], config.render.band_m)
+    unknowns = first_unknowns(posed, prior.light)
+    return PersonalHand(posed, Unknowns(*(value.detach() for value in unknowns)), {})
+
+
+def fitted_hand(
+    prior: Prior,
+    seen: Captured,
+    kept: Path,
+    identity: Mapping[str, Any],
+    config: PersonaliseConfig,
+    perceptual: PerceptualTerm,
+    progress: Progress,
+) -> Fit:
+    """The prior fitted to the photo: read from `kept` (an .npz) where a fit of the same identity is there, else made and kept."""
+    found = _read(kept, identity)
+    if found is not None:
+        progress(0.9, "posing the prior")
+        posed = pose_prior(prior, open_hand_model("right"), [_photo(seen, config)], config.render.band_m)
+        return Fit(PersonalHand(posed, found[0], {}), found[1])
+    started = time.monotonic()
+    photo = photo_of_capture(seen.capture, seen.image, seen.mask)
+    hand = personalize_prior(prior, [photo], open_hand_model("right"), config, perceptual=perceptual, progress=progress)
+    seconds = time.monotonic() - started
+    _write(kept, hand.unknowns, seconds, identity)
+    return Fit(hand, seconds)
+
+
+def with_raw_codes(prior: Prior) -> Prior:
+    """The prior whose unknowns are the codes themselves, from the mean on: every axis of code space, none of it principal."""
+    bases = {
+        kind: CodeBasis(basis.mean, torch.eye(len(basis.mean)).to(basis.mean)) for kind, basis in prior.bases.items()
+    }
+    return dataclasses.replace(prior, bases=bases)
+
+
+def _photo(seen: Captured, config: PersonaliseConfig) -> PalmPhoto:
+    return cropped_photo(photo_of_capture(seen.capture, seen.image, seen.mask), config.photo_px)
+
+
+def _write(path: Path, unknowns: Unknowns, seconds: float, identity: Mapping[str, Any]) -> None:
+    arrays = {name: value.detach().cpu().numpy() for name, value in unknowns._asdict().items()}
+    with atomic_file(path) as temporary:
+        np.savez(
+            temporary, identity=np.array(json.dumps(identity, sort_keys=True)), seconds=np.array(seconds), **arrays
+        )
+
+
+def _read(path: Path, identity: Mapping[str, Any]) -> tuple[Unknowns, float] | None:
+    """None where there is no such file, it is of something else, or it is damaged: the fit is then made again."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if str(archive["identity"]) != json.dumps(identity, sort_keys=True):
+                return None
+            unknowns = Unknowns(*(torch.as_tensor(archive[name]) for name in Unknowns._fields))
+            return unknowns, float(archive["seconds"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
