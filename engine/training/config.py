@@ -63,12 +63,34 @@ class PretrainConfig:
 
 
 @dataclass(frozen=True)
+class KnownSurfaceConfig:
+    """Fitting radiance and material at known surface points, and holding them there."""
+
+    steps: int = 0
+    """Of the fit before pictures are rendered; 0 leaves all of it out."""
+    points_per_frame: int = 2_048
+    """Kept of each picture, at most."""
+    batch: int = 16_384
+    rate: float = 5e-3
+    """Of the networks and the grid; a tenth of it for the codes. It falls to a twentieth."""
+    roughness: float = 0.5
+    """Weight of the roughness beside the albedo."""
+    latent: float = 1e-3
+    held_weight: float = 1.0
+    """Of the same terms while rendering trains."""
+    held_points: int = 2_048
+    """A step, then."""
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """One training run."""
 
     fields: FieldsConfig
     render: RenderConfig
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
+    known: KnownSurfaceConfig = field(default_factory=KnownSurfaceConfig)
+    """Of sets that know their skin (ours); off unless it has steps."""
     schedule: Schedule = field(default_factory=Schedule)
     pixels: PixelSampling = field(default_factory=PixelSampling)
     physical_rays: int = 1_027
@@ -80,6 +102,8 @@ class TrainConfig:
     """Of the hand model: two rounds for MANO's 778 vertices, one for the open hand's."""
     smooth_template: bool = True
     """Once after subdivision, as the published priors were trained."""
+    loop_surface: bool = False
+    """Distances and known surfaces are of the hand refined by Loop's scheme, as data sets are rendered here (ours)."""
     grid_backend: str = "warp"
     """What works out the hash grids' features: "warp" or, on CUDA, "tinycudann"."""
     light_lobes: int = 64
@@ -96,7 +120,10 @@ class TrainConfig:
 
 
 def training_config(name: str) -> TrainConfig:
-    """`official`: the paper's run, for a row of large GPUs. `open`: the bundled prior's, small enough for a CPU."""
+    """`official`: the paper's run, for a row of large GPUs. `open`: small fields and a short run, for any data and a CPU.
+
+    `cohort`: the bundled prior's: the small fields, hundreds of synthetic people whose skin is known.
+    """
     if name == "official":
         return TrainConfig(fields=OFFICIAL, render=RenderConfig())
     if name == "open":
@@ -120,6 +147,19 @@ def training_config(name: str) -> TrainConfig:
             checkpoint_every=200,
             preview_every=400,
             validate_every=1_200,
+        )
+    if name == "cohort":
+        small = training_config("open")
+        return replace(
+            small,
+            pretrain=replace(small.pretrain, steps=5_000, poses=512, random_poses=256, batch=8_192),
+            known=KnownSurfaceConfig(steps=5_000, batch=8_192),
+            # what is known lets the stages begin early: there is little left that rendering has to find
+            schedule=replace(small.schedule, total_steps=3_000, importance=0.0, geometry=0.02, physical=0.3),
+            loop_surface=True,
+            checkpoint_every=250,
+            preview_every=500,
+            validate_every=2_000,
         )
     raise ValueError(f"no training configuration is called {name!r}")
 

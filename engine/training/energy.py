@@ -21,6 +21,7 @@ from ..rendering.scene import SurfaceSample
 from ..rendering.volume import RayRender, render_rays
 from .batch import Patch, RayBatch
 from .config import TrainConfig
+from .known_surface import KnownSurface, surface_energy, surface_terms
 from .losses import (
     curvature,
     eikonal,
@@ -41,7 +42,7 @@ SMALLEST_OPACITY = 1e-4
 """Rays with less show nothing whose colour could be compared."""
 CURVATURE_SAMPLES = 512
 """Of each image's samples, at most, at which the curvature term looks."""
-ANCHOR_SLOT = 300_007
+ANCHOR_SLOT, KNOWN_SLOT = 300_007, 400_009
 RENDER_SLOT = 200_003
 """Places of the generators that the renderer draws from begin here."""
 
@@ -64,6 +65,7 @@ def step_energy(
     config: TrainConfig,
     perceptual: PerceptualTerm,
     pool: PretrainPool,
+    known: KnownSurface | None = None,
 ) -> Energy:
     """Energy of this process's rays. light [K,7] spherical-Gaussian parameters."""
     source = PerHand(tuple(generator_for(config.seed, step, RENDER_SLOT + place) for place in batch.places), batch.hand)
@@ -77,6 +79,8 @@ def step_energy(
         terms |= geometry_terms(scene, render.samples.surface, source, config.images_per_step)
     if stage.physical:
         terms["physical"] = physical_term(scene, batch, light, config, source)
+    if known is not None:
+        terms["known"] = known_term(scene, batch, known, config, step)
     factors = term_factors(config, stage, step)
     total = torch.stack([factors[name] * value for name, value in terms.items()]).sum()
     return Energy(total, {name: float(value.detach()) for name, value in terms.items()})
@@ -97,6 +101,7 @@ def term_factors(config: TrainConfig, stage: Stage, step: int) -> dict[str, floa
         "appearance_code": weights.latent,
         "physical": weights.physical,
         "anchor": weights.anchor,
+        "known": config.known.held_weight,
     }
 
 
@@ -104,6 +109,7 @@ def term_names(config: TrainConfig, stage: Stage) -> tuple[str, ...]:
     """What a step's terms are called, whichever of its images a process has."""
     names = ["radiance", "mask", "normal", "shape_code", "appearance_code", "total"]
     names += ["perceptual"] if config.pixels.patch_px > 0 else []
+    names += ["known"] if config.known.steps else []
     if stage.geometry:
         names += ["eikonal", "curvature"] + (["anchor"] if config.weights.anchor else [])
     return (*names, "physical") if stage.physical else tuple(names)
@@ -164,6 +170,17 @@ def anchor_terms(
     generators = [generator_for(config.seed, step, ANCHOR_SLOT + place) for place in batch.places]
     values = [anchor_loss(scene.fields, pool, scene.bands, each, generator) for generator in generators]
     return {"anchor": torch.stack(values).sum() / config.images_per_step}
+
+
+def known_term(scene: ImplicitHand, batch: RayBatch, known: KnownSurface, config: TrainConfig, step: int) -> Tensor:
+    """() of the skin at known points: every image brings its share of them."""
+    each = max(config.known.held_points // config.images_per_step, 1)
+    total = torch.zeros_like(known.roughness[0])
+    for place in batch.places:
+        generator = generator_for(config.seed, step, KNOWN_SLOT + place)
+        terms = surface_terms(scene.fields, known, scene.bands, each, generator)
+        total = total + surface_energy(terms, config.known)
+    return total / config.images_per_step
 
 
 def geometry_terms(scene: ImplicitHand, samples: SurfaceSample, source: PerHand, images: int) -> dict[str, Tensor]:

@@ -34,7 +34,8 @@ from .distributed import Processes, joined_processes, same_everywhere
 from .fingerprint import described, differences, frames_digest
 from .perceptual import term_name
 from .prior_file import Prior, hand_model_identity, write_prior
-from .run import PRETRAINING_SHARE, Run, Setting, make_setting, new_run, pretrain, train
+from .run import PRETRAINING_SHARE, Run, Setting, fit_known_surface, make_setting, new_run, pretrain, train
+from .subject_names import subjects_named
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +109,15 @@ def read_data(
         left_out += held.left_out
     else:
         training, validation = hold_out(data.frames, args.hold_out)
+    excluded = subjects_named(args.exclude, {frame.subject for frame in training})
+    if excluded:
+        left_out.append(f"subjects that --exclude names: {len(excluded)}")
+        training, validation = (
+            [frame for frame in frames if frame.subject not in excluded] for frames in (training, validation)
+        )
+    if args.hold_out_views:
+        validation += training[args.hold_out_views - 1 :: args.hold_out_views]
+        del training[args.hold_out_views - 1 :: args.hold_out_views]
     known = {frame.subject for frame in training}
     strangers = sorted({frame.subject for frame in validation} - known)
     if strangers:
@@ -119,6 +129,8 @@ def read_data(
     left_out += [*damaged, *damaged_too]
     for line in left_out:
         log.warning("left out: %s", line)
+    if not training:
+        raise InputError("--exclude leaves no subject to train on: name fewer")
     if not validation and args.hold_out:
         log.warning(
             "nothing is held out to measure with: no subject has %d poses; give a smaller --hold-out", args.hold_out
@@ -202,6 +214,11 @@ def _config(args: argparse.Namespace) -> TrainConfig:
         config = with_steps(config, args.steps)
     if args.pretrain_steps is not None:
         config = dataclasses.replace(config, pretrain=dataclasses.replace(config.pretrain, steps=args.pretrain_steps))
+    if args.known_steps is not None:
+        config = dataclasses.replace(config, known=dataclasses.replace(config.known, steps=args.known_steps))
+    if args.no_scan_normals:
+        weights = dataclasses.replace(config.weights, normal_start=0.0, normal_end=0.0)
+        config = dataclasses.replace(config, weights=weights)
     if args.images is not None:
         config = dataclasses.replace(config, images_per_step=args.images)
     if args.grid_backend == "tinycudann" and args.device != "cuda":
@@ -237,7 +254,9 @@ def _start(
     facts = _facts(setting, hand)
     run = new_run(setting)
     if not resume:
-        facts["pretraining_error_mm"] = round(1000 * pretrain(setting, run, progress), 4)
+        facts["pretraining_error_mm"] = round(1000 * pretrain(setting, run, sub_progress(progress, 0.0, 0.5)), 4)
+        skin = fit_known_surface(setting, run, sub_progress(progress, 0.5, 1.0))
+        facts |= {f"{name}_error": round(value, 5) for name, value in skin.items()}
         same_everywhere([*run.fields.parameters(), run.light], setting.processes)
         return run, facts
     state = load_latest(output / "checkpoints")

@@ -47,14 +47,14 @@ def make_optimiser(fields: PalmFields, light: Tensor, rates: LearningRates) -> t
     return torch.optim.Adam(groups, lr=rates.networks, betas=rates.betas, eps=rates.epsilon, fused=fused)
 
 
-def enter_stage(fields: PalmFields, light: Tensor, stage: Stage) -> None:
-    """Let gradients reach what this stage trains, and nothing else."""
+def enter_stage(fields: PalmFields, light: Tensor, stage: Stage, known_materials: bool = False) -> None:
+    """Let gradients reach what this stage trains, and nothing else. known_materials: the material trains from the start."""
     for name, parameter in fields.named_parameters():
         part = part_of(name)
         if part in GEOMETRY_PARTS:
             parameter.requires_grad_(stage.geometry)
         elif part == "material":
-            parameter.requires_grad_(stage.physical)
+            parameter.requires_grad_(stage.physical or known_materials)
     light.requires_grad_(stage.physical)
 
 

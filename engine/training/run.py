@@ -14,12 +14,13 @@ from torch import Tensor
 from ..avatar.texture_files import write_png8
 from ..datasets.palm import PalmFrame
 from ..errors import Cancelled, PalmError
-from ..fields.bands import Bands, bands_at
+from ..fields.bands import Bands, all_bands, bands_at
 from ..fields.model import PalmFields
+from ..hand.loop_model import loop_model
 from ..hand.model import HandModel
 from ..hand.subdivide import smooth_template, subdivide_model
 from ..lighting.sg_light import fibonacci_sg_light
-from ..progress import Progress, silent
+from ..progress import Progress, silent, sub_progress
 from ..rendering.implicit_hand import ImplicitHand
 from ..rendering.occupancy import Occupancy
 from .batch import gather_rays
@@ -28,6 +29,7 @@ from .distributed import Processes, anyone, sum_gradients, sum_scalars
 from .energy import step_energy, term_names
 from .evaluate import FrameRender, frame_metrics, mean_metrics, render_frame
 from .frames import Bodies, FrameStore
+from .known_surface import KnownSurface, fit_surface, known_surface
 from .metrics_file import MetricsFile
 from .optimiser import enter_stage, make_optimiser, take_step
 from .perceptual import PerceptualTerm, perceptual_term
@@ -71,6 +73,8 @@ class Setting:
     perceptual: PerceptualTerm
     pool: PretrainPool
     """Distances to the hand model."""
+    known: KnownSurface | None
+    """Skin that the data set knows, where the configuration uses it."""
     processes: Processes
     device: torch.device
 
@@ -87,9 +91,14 @@ def make_setting(
     """hand: not subdivided."""
     model = subdivide_model(hand, config.subdivision)
     model = (smooth_template(model) if config.smooth_template else model).to(device)
+    surface = loop_model(hand, config.subdivision).to(device) if config.loop_surface else model
     margin = config.pixels.box_margin_px
     subjects = tuple(sorted({frame.subject for frame in training}))
-    pool = pretraining_pool(training, subjects, model, config.pretrain, config.seed, progress)
+    pool = pretraining_pool(training, subjects, surface, config.pretrain, config.seed, sub_progress(progress, 0.0, 0.5))
+    known = None
+    if config.known.steps:
+        looking = sub_progress(progress, 0.5, 1.0)
+        known = known_surface(training, subjects, surface, config.known, config.seed, looking)
     return Setting(
         config,
         subjects,
@@ -98,6 +107,7 @@ def make_setting(
         Bodies(model, config.fields.box),
         perceptual_term(config.vgg16_weights, config.lpips_weights),
         pool,
+        known,
         processes,
         device,
     )
@@ -124,6 +134,22 @@ def pretrain(setting: Setting, run: Run, progress: Progress) -> float:
     return run_pretraining(run.fields, setting.pool, bands, config.pretrain, config.seed, progress)
 
 
+def fit_known_surface(setting: Setting, run: Run, progress: Progress) -> dict[str, float]:
+    """Skin at known points, on the pre-trained geometry; returns the mean errors. Every process does the same."""
+    if setting.known is None:
+        return {}
+    bands = all_bands(setting.config.fields, setting.device)
+    return fit_surface(run.fields, setting.known, bands, setting.config.known, setting.config.seed, progress)
+
+
+def open_bands(setting: Setting, step: int) -> Bands:
+    """The bands at a step: coarse to fine, or all where the skin was fitted first and closing them would undo it."""
+    config = setting.config
+    if setting.known is not None:
+        return all_bands(config.fields, setting.device)
+    return bands_at(paper_step(step, config.schedule), config.fields, geometry_open=True, device=setting.device)
+
+
 def train_step(setting: Setting, run: Run) -> dict[str, float]:
     """One optimiser step; returns its terms and the gradient's norm."""
     config = setting.config
@@ -142,14 +168,16 @@ def gather_gradients(setting: Setting, run: Run) -> dict[str, float]:
     )
     setting.training.prefetch(index for _, index in upcoming)
     stage = stage_at(step, config.schedule)
-    enter_stage(run.fields, run.light, stage)
+    enter_stage(run.fields, run.light, stage, known_materials=setting.known is not None)
     terms: dict[str, float] = {}
     if mine:
         batch = gather_rays(
             setting.training, mine, config.images_per_step, config.pixels, config.seed, step, setting.device
         )
         scene = make_scene(setting, run, [frames[index] for _, index in mine])
-        energy = step_energy(scene, batch, run.light, stage, step, config, setting.perceptual, setting.pool)
+        energy = step_energy(
+            scene, batch, run.light, stage, step, config, setting.perceptual, setting.pool, setting.known
+        )
         energy.total.backward()
         terms = energy.terms | {"total": float(energy.total.detach())}
     parameters = [parameter for group in run.optimiser.param_groups for parameter in group["params"]]
@@ -167,7 +195,7 @@ def make_scene(setting: Setting, run: Run, frames: Sequence[PalmFrame]) -> Impli
         run.fields,
         setting.bodies.deformer(frames, bodies),
         run.fields.conditions(subjects, poses),
-        bands_at(paper_step(run.step, config.schedule), config.fields, geometry_open=True, device=setting.device),
+        open_bands(setting, run.step),
         torch.cat([body.root for body in bodies]),
         Occupancy(*(torch.cat(values) for values in zip(*(body.occupancy for body in bodies), strict=True))),
     )

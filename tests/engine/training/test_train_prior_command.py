@@ -18,12 +18,13 @@ from PIL import Image, ImageOps
 
 from engine.cli import main
 from engine.datasets.palm import read_palm_folder
-from engine.errors import Cancelled
+from engine.errors import Cancelled, InputError
 from engine.hand.model import open_hand_model
 from engine.training.job import hold_out, read_data
 from engine.training.prior_file import read_prior
 
 ROOT = Path(__file__).parents[3]
+COHORT = ROOT / "tests" / "data" / "synthetic" / "cohort"
 SHORT = ("--steps", "12", "--pretrain-steps", "20", "--images", "2", "--progress", "json")
 
 
@@ -137,9 +138,38 @@ def test_a_cancel_in_pretraining_leaves_nothing(toy_folder, tmp_path, monkeypatc
     assert not list(tmp_path.iterdir())
 
 
+def data_options(data: Path, **others: object) -> argparse.Namespace:
+    plain = {"quality": None, "best": None, "keep_incomplete": False, "hold_out": 0, "hold_out_views": 0, "exclude": ""}
+    return argparse.Namespace(data=data, **plain | others)
+
+
+def test_excluded_subjects_are_touched_by_nothing(caplog):
+    options = data_options(COHORT, exclude="0001", hold_out_views=3)
+    training, held, left_out = read_data(options, open_hand_model())
+    assert {frame.subject for frame in (*training, *held)} == {"0000", "0002"}
+    assert "subjects that --exclude names: 1" in left_out
+    assert len(training) == 6 and len(held) == 2  # every third of 3 subjects − 1, in 2 poses and 2 cameras
+    with pytest.raises(InputError, match=r"--exclude leaves no subject to train on"):
+        read_data(data_options(COHORT, exclude="0000-0002"), open_hand_model())
+
+
+@pytest.mark.slow
+def test_a_prior_of_people_whose_skin_is_known(tmp_path, capsys):
+    output = tmp_path / "cohort.palmprior"
+    small = ("--config", "cohort", "--steps", "4", "--pretrain-steps", "20", "--known-steps", "60", "--images", "2")
+    arguments = ("train-prior", "--data", str(COHORT), *small, "--hold-out", "0", "-o", str(output))
+    assert main([*arguments]) == 0
+    prior = read_prior(output)
+    facts = prior.provenance
+    assert facts["known_albedo_error"] < 0.1 and facts["configuration"]["loop_surface"] is True
+    assert prior.subjects == ("0000", "0001", "0002") and set(prior.bases) == {"shape", "appearance"}
+    rows = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+    assert all(0 < row["known"] < 0.5 for row in rows)
+
+
 def test_without_a_val_folder_poses_of_train_are_held_back(toy_folder, tmp_path, caplog):
     shutil.copytree(toy_folder / "train", tmp_path / "set" / "train")
-    options = argparse.Namespace(data=tmp_path / "set", quality=None, best=None, keep_incomplete=False, hold_out=2)
+    options = data_options(tmp_path / "set", hold_out=2)
     training, held, _ = read_data(options, open_hand_model())
     assert {frame.frame for frame in held} == {1} and {frame.frame for frame in training} == {0}
     assert not caplog.text
@@ -155,6 +185,9 @@ def test_without_a_val_folder_poses_of_train_are_held_back(toy_folder, tmp_path,
         (("--images", "-3"), "--images -3 is not 1 or more"),
         (("--hold-out", "-1"), "--hold-out -1 is negative"),
         (("--hold-out", "1"), "--hold-out 1 would leave no pose to train on"),
+        (("--hold-out-views", "1"), "--hold-out-views 1 would leave no picture to train on"),
+        (("--known-steps", "-1"), "--known-steps -1 is negative"),
+        (("--exclude", "9999"), "the set has no subject 9999"),
         (("--resume",), "does not exist, so there is nothing to resume"),
         (("--resume", "--force"), "give one of them"),
         (("--device", "tpu"), "neither cpu nor cuda"),
