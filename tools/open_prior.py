@@ -19,8 +19,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PRIOR = ROOT / "assets" / "prior" / "open.palmprior"
 PRIOR_FILES = ("prior.json", "weights.safetensors")
-COHORT = "--subjects 263 --poses 1 --cameras 7 --size 256x256 --samples 16 --seed 0".split()
-TRAINING = "--config cohort --exclude 0000-0011 --hold-out 0 --hold-out-views 100 --seed 42".split()
+COHORT = ["--subjects", "263", "--poses", "1", "--cameras", "7", "--size", "256x256", "--samples", "16", "--seed", "0"]
+TRAINING = [
+    "--config",
+    "cohort",
+    "--exclude",
+    "0000-0011",
+    "--hold-out",
+    "0",
+    "--hold-out-views",
+    "100",
+    "--seed",
+    "42",
+]
 
 
 def main() -> None:
