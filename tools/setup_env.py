@@ -1,6 +1,6 @@
 """Make the project's environment in `.venv`: idempotent, and done in a second when nothing changed.
 
-    python3 tools/setup_env.py [--extras capture,blender,cluster,dev,mano]
+    python3 tools/setup_env.py [--extras capture,blender,cluster,dev,evaluation,mano]
 
 Standard library only. Needs Python 3.11, because Blender 4.5's module is built for it. torch comes as the CPU build
 where there is no NVIDIA GPU, which saves gigabytes.
@@ -20,7 +20,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = ROOT / ".venv"
 STAMP = ENVIRONMENT / ".setup-stamp"
-EXTRAS = "capture,blender,cluster,dev,mano"
+EXTRAS = "capture,blender,cluster,dev,evaluation,mano"
 PROBE = "import torch, cv2, mediapipe, warp, OpenEXR, xatlas, bpy"
 
 DEBIAN_PACKAGES = (

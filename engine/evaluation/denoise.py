@@ -28,9 +28,18 @@ def denoised(render: MeshRender) -> Tensor:
     albedo = render.albedo.clamp_min(_TINY)
     light = render.color / albedo
     weight = render.coverage
+    light = torch.minimum(light, _brightest_beside(light))
     for level in range(ROUNDS):
         light = _smoothed(light, render.normals, render.depth, weight, 1 << level)
     return torch.where(render.coverage[..., None] > 0, light * albedo, render.color)
+
+
+def _brightest_beside(light: Tensor) -> Tensor:
+    """[H,W,3] the greatest light among the 8 pixels around each: what is brighter than all of them is a stray path."""
+    height, width = light.shape[:2]
+    wide = pad(light.permute(2, 0, 1)[None], (1, 1, 1, 1))[0].permute(1, 2, 0)
+    around = [(row, column) for row in range(3) for column in range(3) if (row, column) != (1, 1)]
+    return torch.stack([wide[row : row + height, column : column + width] for row, column in around]).amax(0)
 
 
 def _smoothed(light: Tensor, normals: Tensor, depth: Tensor, weight: Tensor, step: int) -> Tensor:

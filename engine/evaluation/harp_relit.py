@@ -44,7 +44,8 @@ from .true_frame import true_frame
 
 log = logging.getLogger(__name__)
 
-SCORES_SCHEMA = 1
+SCORES_SCHEMA = 2
+"""Also counts changes of how pictures are made."""
 SEEN = "seen"
 MAKING_SHARE = 0.8
 """Of a unit's progress."""
