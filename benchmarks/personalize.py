@@ -37,7 +37,7 @@ from engine.methods.palm_config import QUALITIES, PersonaliseConfig, palm_qualit
 from engine.methods.palm_encoded import encode_shell, shell_picture
 from engine.methods.palm_frozen import encode_frozen, frozen_picture
 from engine.methods.palm_hands import PosedPrior, Unknowns, code_of, first_unknowns, pose_prior
-from engine.methods.palm_heads import geometry_head, material_head, radiance_head
+from engine.methods.palm_heads import geometry_head, material_head, mirror_head, radiance_head
 from engine.methods.palm_objective import PalmStage, enter_stage
 from engine.methods.palm_photo import PalmPhoto
 from engine.methods.palm_rays import RayPlan, batch_at, plan_rays
@@ -191,7 +191,7 @@ def print_memory(prior: Prior, posed: PosedPrior, plans: Sequence[RayPlan], conf
     rays = len(plans[0].batch.hand)
     print(
         f"kept for {len(plans)} batches: {megabytes[0]:.0f} MB while the shape moves "
-        f"({len(shell.ray) / rays:.1f} candidates a ray), then {megabytes[1]:.0f} MB "
+        f"({len(shell.length) / rays:.1f} candidates a ray), then {megabytes[1]:.0f} MB "
         f"({len(frozen.ray) / rays:.1f} samples a ray), {megabytes[2]:.0f} MB more with light"
     )
 
@@ -251,8 +251,7 @@ def print_sampling_error(
         errors = []
         for number, plan in enumerate(plans[:4]):
             shell = encode_shell(posed, plan, around, config, number, geometry, radiance)
-            cutoff = config.render.weight_cutoff
-            picture = shell_picture(posed, shell, end, plan.batch, cutoff, geometry, radiance)
+            picture = shell_picture(posed, shell, end, geometry, mirror_head(radiance, posed.bands.sh))
             truth = encode_frozen(posed, plan, end, finer, False, radiance, material)
             expected = frozen_picture(truth, code_of(end.appearance, posed.appearance_basis), radiance)
             errors.append(

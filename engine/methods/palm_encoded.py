@@ -14,27 +14,18 @@ import torch
 from torch import Tensor
 
 from ..progress import Progress, silent
-from ..rendering.compositing import accumulate, rendering_weights
-from ..rendering.ray_sampling import worth_shading
-from ..training.batch import RayBatch
 from ..training.losses import curvature
 from ..training.perceptual import PerceptualTerm
+from .palm_compositing import Runs, composite_runs, runs_of
 from .palm_config import PersonaliseConfig
 from .palm_frozen import begin_frozen
 from .palm_hands import PosedPrior, Unknowns, code_of
-from .palm_heads import (
-    Head,
-    distance_slope,
-    geometry_head,
-    gradient_map,
-    radiance_head,
-    radiance_inner,
-    surface_of,
-    unit_rows,
-)
-from .palm_objective import Energy, Evaluator, PalmStage, Picture, code_terms, picture_terms, total_energy
+from .palm_heads import Head, geometry_head, gradient_map, mirror_head, radiance_head, surface_of
+from .palm_mirror import mirror_monomials, unit_columns
+from .palm_objective import Energy, Evaluator, PalmStage, Picture, code_terms, total_energy
 from .palm_placement import fixed_samples
 from .palm_rays import RayPlan, background_at, batch_at
+from .palm_terms import terms_of
 
 CHUNK = 1 << 15
 """Samples encoded together."""
@@ -44,32 +35,26 @@ class CurvatureEncoding(NamedTuple):
     """C pairs of a sample and its neighbour a hair aside; first all samples, then all neighbours."""
 
     own: Tensor
-    """[2C,H] of the geometry head."""
+    """[H,2C] of the geometry head."""
     turn: Tensor
     """[3,E,2C] canonical axes."""
 
 
 class ShellEncoding(NamedTuple):
-    """One batch's N candidates for samples. 4 (2 H + 3 E + K + 4) bytes each: 0.8 kB for the open prior."""
+    """One batch's N samples. 4 (2 H + 3 E + 4) + 24 bytes each: 0.9 kB for the open prior."""
 
-    ray: Tensor
-    """[N] int64, sorted."""
+    runs: Runs
     length: Tensor
     """[N] metres."""
-    distance: Tensor
-    """[N] metres, signed, of the hand that they were placed around."""
-    slope: Tensor
-    """[N,K] its derivative by the shape's coefficients."""
-    placed_at: Tensor
-    """[K] those coefficients."""
-    table: Tensor
-    """[N,H+H+3E] side by side, for one gather: `own` of the geometry head, `own` of the radiance head before features, view and
-    normal, and the turn of gradients into world axes."""
+    directions: Tensor
+    """[3,N] world, of their rays."""
+    own: Tensor
+    """[H,N] of the geometry head."""
+    color_own: Tensor
+    """[H,N] of the radiance head before features, view and normal."""
+    turn: Tensor
+    """[3,E,N] world axes."""
     curved: CurvatureEncoding
-
-    def predicted_distance(self, coefficients: Tensor) -> Tensor:
-        """[N] metres for other coefficients [K], to first order: good enough to see which candidates have weight."""
-        return torch.addmv(self.distance, self.slope, coefficients - self.placed_at)
 
 
 def begin_encoded(
@@ -85,17 +70,18 @@ def begin_encoded(
     if not stage.shape:
         return begin_frozen(posed, plans, stage, unknowns, config, perceptual, progress)
     geometry, radiance = geometry_head(posed), radiance_head(posed)
+    mirrored = mirror_head(radiance, posed.bands.sh)
     shells = []
     for number, plan in enumerate(plans):
         progress(number / len(plans), f"looking at rays: {number + 1} of {len(plans)}")
         shells.append(encode_shell(posed, plan, unknowns, config, number, geometry, radiance))
+    terms_at = [terms_of(plan.batch, perceptual) for plan in plans]
 
     def energy(unknowns: Unknowns, step: int) -> Energy:
         number = batch_at(step, config)
-        batch = plans[number].batch._replace(background=background_at(step, config, posed.root))
+        picture = shell_picture(posed, shells[number], unknowns, geometry, mirrored)
         terms = code_terms(posed, unknowns)
-        picture = shell_picture(posed, shells[number], unknowns, batch, config.render.weight_cutoff, geometry, radiance)
-        terms |= picture_terms(picture, batch, perceptual)
+        terms |= terms_at[number](picture, background_at(step, config, posed.root))
         terms["curvature"] = shell_curvature(posed, shells[number].curved, unknowns, geometry)
         return total_energy(terms, config)
 
@@ -112,79 +98,54 @@ def encode_shell(
     geometry: Head,
     radiance: Head,
 ) -> ShellEncoding:
-    """Place and encode the candidates of batch `number`, around the hand that the unknowns make."""
+    """Place and encode the samples of batch `number`, around the hand that the unknowns make."""
     fixed = fixed_samples(posed, plan, unknowns, config, number)
     fields, batch = posed.fields, plan.batch
-    points, hand = fixed.canonical.points, batch.hand[fixed.intervals.ray]
+    ray, points = fixed.intervals.ray, fixed.canonical.points
+    hand = batch.hand[ray]
     turned = posed.root[:, :3, :3][hand] @ fixed.canonical.linear
     rows_of = torch.arange(len(points), device=points.device).split(CHUNK)
-    table = torch.cat([_table_rows(posed, points[r], turned[r], hand[r], geometry, radiance) for r in rows_of])
+    parts = [_encode_points(posed, points[r], turned[r], hand[r], geometry, radiance) for r in rows_of]
     pairs = torch.cat([points[fixed.curved], points[fixed.curved] + fixed.tangents])
     encoding, jacobian = fields.geometry.encoding.with_jacobian(pairs, posed.bands.geometry_levels)
     curved = CurvatureEncoding(
         geometry.own(encoding, posed.pose[hand[fixed.curved]].repeat(2, 1)), gradient_map(jacobian)
     )
-    coefficients = unknowns.shape.detach().clone()
-    slope = distance_slope(geometry, table[:, : len(geometry.bias)], code_of(coefficients, posed.shape_basis))
-    return ShellEncoding(
-        fixed.intervals.ray,
-        fixed.intervals.length,
-        fixed.canonical.sdf,
-        slope @ posed.shape_basis.components.T,
-        coefficients,
-        table,
-        curved,
-    )
+    own, color_own, turn = (torch.cat(values, dim=-1) for values in zip(*parts, strict=True))
+    along = batch.directions[ray].T.contiguous()
+    return ShellEncoding(runs_of(ray, len(batch.hand)), fixed.intervals.length, along, own, color_own, turn, curved)
 
 
-def _table_rows(
+def _encode_points(
     posed: PosedPrior, points: Tensor, turned: Tensor, hand: Tensor, geometry: Head, radiance: Head
-) -> Tensor:
-    """`ShellEncoding.table` of canonical points [n,3]; turned [n,3,3] canonical → world axes; hand [n]."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """`own`, `color_own` and `turn` of canonical points [n,3]; turned [n,3,3] canonical → world axes; hand [n]."""
     pose, fields = posed.pose[hand], posed.fields
     encoding, jacobian = fields.geometry.encoding.with_jacobian(points, posed.bands.geometry_levels)
-    turn = gradient_map(jacobian, turned).flatten(0, 1).T
     colors = radiance.own(fields.appearance_encoding(points, posed.bands), pose)
-    return torch.cat([geometry.own(encoding, pose), colors, turn], dim=1)
+    return geometry.own(encoding, pose), colors, gradient_map(jacobian, turned)
 
 
 def shell_picture(
-    posed: PosedPrior,
-    shell: ShellEncoding,
-    unknowns: Unknowns,
-    batch: RayBatch,
-    cutoff: float,
-    geometry: Head,
-    radiance: Head,
+    posed: PosedPrior, shell: ShellEncoding, unknowns: Unknowns, geometry: Head, mirrored: Head
 ) -> Picture:
-    """The radiance field's view of a batch, with gradients to both codes.
-
-    cutoff: candidates of less weight are not shaded, see `worth_shading`; half of it, as the weights are predicted.
-    """
-    rays = len(batch.hand)
-    with torch.no_grad():
-        depth = posed.fields.density(shell.predicted_distance(unknowns.shape)) * shell.length
-        weights = rendering_weights(depth, shell.ray)
-        kept = torch.nonzero(worth_shading(weights, shell.ray, rays, 0.5 * cutoff))[:, 0]
-        # whole rows by index_select: other ways of indexing take several times as long
-        ray, length, rows = (values.index_select(0, kept) for values in (shell.ray, shell.length, shell.table))
-        hidden = len(geometry.bias)
-        own, color_own, flat = rows.split([hidden, hidden, rows.shape[1] - 2 * hidden], dim=1)
-        turn = flat.T.contiguous().unflatten(0, (3, -1))
-    surface = surface_of(geometry, own, turn, code_of(unknowns.shape, posed.shape_basis))
-    normals = unit_rows(surface.gradient)
-    weights = rendering_weights(posed.fields.density(surface.feature[:, 0]) * length, ray)
-    directions = batch.directions.index_select(0, ray)
-    inner = radiance_inner(surface.feature, directions, normals, posed.bands.sh)
-    added = radiance.code @ code_of(unknowns.appearance, posed.appearance_basis)
-    colors = torch.sigmoid(radiance.outputs(torch.addmm(color_own + added, inner, radiance.inner.T)))
-    return Picture(accumulate(weights, None, ray, rays), accumulate(weights, colors, ray, rays))
+    """The radiance field's view of a batch, with gradients to both codes. mirrored: the radiance's `mirror_head`."""
+    surface = surface_of(geometry, shell.own, shell.turn, code_of(unknowns.shape, posed.shape_basis))
+    assert surface.feature is not None
+    depth = posed.fields.density(surface.feature[0]) * shell.length
+    normals = unit_columns(surface.gradient)
+    inner = torch.cat([surface.feature, mirror_monomials(normals, shell.directions), normals])
+    code = code_of(unknowns.appearance, posed.appearance_basis)
+    colors = torch.sigmoid(mirrored.outputs(shell.color_own, code, inner))
+    opacity, color = composite_runs(depth, colors, shell.runs)
+    return Picture(opacity, color.T)
 
 
 def shell_curvature(posed: PosedPrior, curved: CurvatureEncoding, unknowns: Unknowns, geometry: Head) -> Tensor:
     """() mean of the curvature term, with gradient to the shape code."""
-    if not len(curved.own):
+    if not curved.own.shape[1]:
         return unknowns.shape.sum() * 0
-    surface = surface_of(geometry, curved.own, curved.turn, code_of(unknowns.shape, posed.shape_basis))
-    here, aside = unit_rows(surface.gradient).chunk(2)
-    return curvature(here, aside).mean()
+    code = code_of(unknowns.shape, posed.shape_basis)
+    surface = surface_of(geometry, curved.own, curved.turn, code, features=False)
+    here, aside = unit_columns(surface.gradient).chunk(2, dim=1)
+    return curvature(here.T, aside.T).mean()

@@ -28,7 +28,6 @@ from .palm_objective import (
     Picture,
     code_terms,
     physical_term,
-    picture_terms,
     total_energy,
 )
 from .palm_rays import RayPlan, background_at, batch_at
@@ -49,6 +48,7 @@ from .palm_shading import (
     solid_angle,
     trace_shadows,
 )
+from .palm_terms import terms_of
 
 
 class BounceEncoding(NamedTuple):
@@ -56,7 +56,7 @@ class BounceEncoding(NamedTuple):
 
     angles: NearAngles
     own: Tensor
-    """[H,64] of the radiance head, all but the code's part."""
+    """[64,H] of the radiance head, all but the code's part."""
     share: Tensor
     """[H] of the hit skin's colour that arrives: its opacity, or 0 where it has no canonical place."""
 
@@ -65,7 +65,7 @@ class PhysicalEncoding(NamedTuple):
     """P rays with K points each under D directions: 4 D (3 K + 1) bytes a ray and a little, 27 kB at K = 4, D = 512."""
 
     own: Tensor
-    """[P,K,64] of the material head, all but the code's part."""
+    """[64,P·K] of the material head, all but the code's part."""
     share: Tensor
     """[P,K] of each point in its ray's colour."""
     angles: FarAngles
@@ -82,7 +82,7 @@ class FrozenEncoding(NamedTuple):
     opacity: Tensor
     """[R]."""
     color_own: Tensor
-    """[N,64] of the radiance head, all but the code's part."""
+    """[64,N] of the radiance head, all but the code's part."""
     physical: PhysicalEncoding | None
 
 
@@ -103,16 +103,18 @@ def begin_frozen(
             number / len(plans), f"looking at {'light' if stage.physical else 'rays'}: {number + 1} of {len(plans)}"
         )
         encoded.append(encode_frozen(posed, plan, unknowns, config, stage.physical, radiance, material))
+    terms_at = [terms_of(plan.batch, perceptual) for plan in plans]
     visits = [0] * len(plans)
     bounces: dict[int, Tensor] = {}
 
     def energy(unknowns: Unknowns, step: int) -> Energy:
         number = batch_at(step, config)
         now, batch = encoded[number], plans[number].batch
-        plan = plans[number]._replace(batch=batch._replace(background=background_at(step, config, posed.root)))
+        background = background_at(step, config, posed.root)
+        plan = plans[number]._replace(batch=batch._replace(background=background))
         terms = code_terms(posed, unknowns)
         code = code_of(unknowns.appearance, posed.appearance_basis)
-        terms |= picture_terms(frozen_picture(now, code, radiance), plan.batch, perceptual)
+        terms |= terms_at[number](frozen_picture(now, code, radiance), background)
         if stage.physical:
             color = unknowns.light.new_zeros(len(plan.physical), 3)
             if now.physical is not None:
@@ -151,8 +153,9 @@ def encode_frozen(
 
 def frozen_picture(encoded: FrozenEncoding, code: Tensor, radiance: Head) -> Picture:
     """The radiance field's view of a batch, with gradient to the appearance code [32]."""
-    colors = torch.sigmoid(radiance.outputs(encoded.color_own + radiance.code @ code))
-    return Picture(encoded.opacity, accumulate(encoded.weights, colors, encoded.ray, len(encoded.opacity)))
+    colors = torch.sigmoid(radiance.outputs(encoded.color_own, code)) * encoded.weights
+    blank = colors.new_zeros(3, len(encoded.opacity))
+    return Picture(encoded.opacity, blank.index_add(1, encoded.ray, colors).T)
 
 
 def frozen_color(
@@ -162,7 +165,7 @@ def frozen_color(
 
     bounced [H,3] light from other skin, or None.
     """
-    looks = materials_of(material.outputs(encoded.own + material.code @ code))
+    looks = materials_of(material.outputs(encoded.own, code).unflatten(1, encoded.share.shape))
     reflected = reflect_far(encoded.angles, light, looks.roughness)
     if bounced is not None and encoded.bounce is not None:
         near = reflect_near(encoded.bounce.angles, encoded.angles.view, bounced, looks.roughness)
@@ -174,7 +177,7 @@ def frozen_color(
 @torch.no_grad()
 def bounced_light(encoded: BounceEncoding, code: Tensor, radiance: Head) -> Tensor:
     """[H,3] what other skin throws on the rays' surface for an appearance code [32]. No gradient, as published."""
-    return torch.sigmoid(radiance.outputs(encoded.own + radiance.code @ code)) * encoded.share[:, None]
+    return (torch.sigmoid(radiance.outputs(encoded.own, code)) * encoded.share).T
 
 
 def _encode_physical(
@@ -208,13 +211,13 @@ def _encode_physical(
             _color_own(posed, hit, hit_encoding, along, radiance),
             (1 - blockers.visibility[blockers.ray]) * canonical.valid,
         )
-    return PhysicalEncoding(own[points.sample], points.share, angles, bounce)
+    return PhysicalEncoding(own[:, points.sample.flatten()], points.share, angles, bounce)
 
 
 def _color_own(
     posed: PosedPrior, surface: SurfaceSample, encoding: Tensor, directions: Tensor, radiance: Head
 ) -> Tensor:
-    """[N,64] of the radiance head at samples whose geometry is known, all but the code's part. directions [N,3] world."""
+    """[64,N] of the radiance head at samples whose geometry is known, all but the code's part. directions [N,3] world."""
     assert surface.normals_w is not None
     inner = radiance_inner(surface.feature, directions, surface.normals_w, posed.bands.sh)
     return radiance.own(encoding, posed.pose[surface.hand], inner)

@@ -6,18 +6,18 @@ code's part, and what depends on it, is the same at every step.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
-from torch.nn.functional import linear, relu
 
 from ..fields.direction_encoding import SH_COUNT, reflect, spherical_harmonics
 from ..fields.encoding import EncodingJacobian
 from ..fields.geometry import SOFTPLUS_BETA
 from ..fields.material import ALBEDO_RANGE, ROUGHNESS_RANGE, LipschitzLinear, Materials
 from .palm_hands import PosedPrior
+from .palm_layers import distance_layers, rectified_layers
+from .palm_mirror import harmonics_of_monomials
 
 
 class Head(NamedTuple):
@@ -37,25 +37,29 @@ class Head(NamedTuple):
     """Weight and bias of the layers after it."""
 
     def own(self, encoding: Tensor, pose: Tensor, inner: Tensor | None = None) -> Tensor:
-        """[N,H] before the code: of encodings [N,E], encoded poses [N,32] and, where they are known, inner values [N,I]."""
-        values = torch.addmm(self.bias, encoding, self.encoding.T).addmm_(pose, self.pose.T)
-        return values if inner is None else values.addmm_(inner, self.inner.T)
+        """[H,N] before the code: of encodings [N,E], encoded poses [N,32] and, where they are known, inner values [N,I]."""
+        values = torch.addmm(self.bias[:, None], self.encoding, encoding.T).addmm_(self.pose, pose.T)
+        return values if inner is None else values.addmm_(self.inner, inner.T)
 
-    def outputs(self, hidden: Tensor) -> Tensor:
-        """[*,O] before any squashing, of a first layer's sums [*,H], through rectified layers."""
-        values = hidden
-        for weight, bias in self.later:
-            values = linear(relu(values), weight, bias)
-        return values
+    def outputs(self, own: Tensor, code: Tensor, inner: Tensor | None = None) -> Tensor:
+        """[O,N] before any squashing, through rectified layers: own [H,N], code [C] and, where own lacks it, inner [I,N].
+
+        Gradients reach code and inner.
+        """
+        return rectified_layers(own, self.code @ code, self.later, inner, self.inner)
 
 
 def geometry_head(posed: PosedPrior) -> Head:
-    """Of the signed distance: smooth rectifiers (`surface_of`), no inner inputs."""
+    """Of the signed distance, no inner inputs, with a smooth rectifier: softplus(β x) / β = −ln σ(−β x) / β.
+
+    The first layer gives −β x, the second takes ln σ of that.
+    """
     geometry, config = posed.fields.geometry, posed.fields.config
     widths = [geometry.encoding.width, config.pose_width, config.code_width]
     encoding, pose, code = geometry.lin0.weight.split(widths, dim=1)
-    later = ((geometry.lin1.weight, geometry.lin1.bias),)
-    return Head(encoding, encoding[:, :0], pose, code, geometry.lin0.bias, later)
+    scale = -SOFTPLUS_BETA
+    later = ((geometry.lin1.weight / scale, geometry.lin1.bias),)
+    return Head(scale * encoding, encoding[:, :0], scale * pose, scale * code, scale * geometry.lin0.bias, later)
 
 
 def radiance_head(posed: PosedPrior) -> Head:
@@ -66,6 +70,14 @@ def radiance_head(posed: PosedPrior) -> Head:
     encoded, inner, pose, code = layers[0].weight.split(widths, dim=1)
     later = tuple((one.weight, one.bias) for one in layers[1:])
     return Head(encoded, inner, pose, code, layers[0].bias, later)
+
+
+def mirror_head(head: Head, sh: Tensor) -> Head:
+    """The radiance head with monomials of the mirrored view instead of its harmonics (`palm_mirror`). sh [16] bands' weights."""
+    normal = 3
+    feature, view, normals = head.inner.split([head.inner.shape[1] - SH_COUNT - normal, SH_COUNT, normal], dim=1)
+    monomials = (view * sh) @ harmonics_of_monomials(view)
+    return head._replace(inner=torch.cat([feature, monomials, normals], dim=1))
 
 
 def material_head(posed: PosedPrior) -> Head:
@@ -85,12 +97,11 @@ def material_head(posed: PosedPrior) -> Head:
 
 
 def materials_of(values: Tensor) -> Materials:
-    """[*,5] outputs of the material head → albedo [*,3], roughness [*], metallic [*] in their ranges."""
+    """[5,*] outputs of the material head → albedo [*,3], roughness [*], metallic [*] in their ranges."""
     shares = torch.sigmoid(values)
     (dark, bright), (smooth, rough) = ALBEDO_RANGE, ROUGHNESS_RANGE
-    return Materials(
-        dark + (bright - dark) * shares[..., :3], smooth + (rough - smooth) * shares[..., 3], shares[..., 4]
-    )
+    albedo = shares[:3].movedim(0, -1)
+    return Materials(dark + (bright - dark) * albedo, smooth + (rough - smooth) * shares[3], shares[4])
 
 
 def radiance_inner(feature: Tensor, directions: Tensor, normals: Tensor, sh: Tensor) -> Tensor:
@@ -101,8 +112,8 @@ def radiance_inner(feature: Tensor, directions: Tensor, normals: Tensor, sh: Ten
 class Surface(NamedTuple):
     """The geometry network's outputs at N points."""
 
-    feature: Tensor
-    """[N,13]; the first is the signed distance in metres."""
+    feature: Tensor | None
+    """[13,N]; the first is the signed distance in metres."""
     gradient: Tensor
     """[3,N] of the distance, in the axes of the map that was given."""
 
@@ -120,40 +131,13 @@ def gradient_map(jacobian: EncodingJacobian, linear_map: Tensor | None = None) -
     return torch.einsum("nij,jen->ien", linear_map, whole).contiguous()
 
 
-def surface_of(head: Head, own: Tensor, turn: Tensor, code: Tensor) -> Surface:
-    """Distance, features and gradient from constants. own [N,H]; turn [3,E,N] (`gradient_map`); code [32]. Gradients reach it."""
-    weight, bias = head.later[0]
-    rectified, slope = _SoftRectifier.apply(own + head.code @ code)
-    cotangent = head.encoding.T @ (slope * weight[0]).T
-    return Surface(torch.addmm(bias, rectified, weight.T), (turn * cotangent).sum(1))
+def surface_of(head: Head, own: Tensor, turn: Tensor, code: Tensor, features: bool = True) -> Surface:
+    """Distance, features and gradient from constants. own [H,N]; turn [3,E,N] (`gradient_map`); code [32]. Gradients reach it."""
+    return Surface(*distance_layers(own, head.code @ code, head.later[0], head.encoding, turn, features))
 
 
 def distance_slope(head: Head, own: Tensor, code: Tensor) -> Tensor:
-    """[N,C] derivative of the signed distance by the code [C], of points whose own part [N,H] is known."""
+    """[N,C] derivative of the signed distance by the code [C], of points whose own part [H,N] is known."""
     weight, _ = head.later[0]
-    return (torch.sigmoid(SOFTPLUS_BETA * (own + head.code @ code)) * weight[0]) @ head.code
-
-
-class _SoftRectifier(torch.autograd.Function):
-    """softplus and its slope at once: both need the same exponential, and so do their derivatives."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor) -> tuple[Tensor, Tensor]:
-        below = (values * -SOFTPLUS_BETA).sigmoid_()
-        slope = 1 - below
-        ctx.save_for_backward(slope, below)
-        # ln(1 + e^x) = −ln σ(−x), where that does not underflow: there it is x
-        rectified = below.log().div_(-SOFTPLUS_BETA)
-        return torch.where(below > torch.finfo(values.dtype).tiny, rectified, values), slope
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, by_value: Tensor, by_slope: Tensor) -> Tensor:
-        slope, below = ctx.saved_tensors
-        return (by_slope * below).mul_(SOFTPLUS_BETA).add_(by_value).mul_(slope)
-
-
-def unit_rows(columns: Tensor) -> Tensor:
-    """[3,N] vectors → [N,3] of length 1; as `normalize`, which is slow over a short outer dimension."""
-    length = (columns.square().sum(0) + 1e-24).sqrt().clamp_min(1e-6)
-    return (columns / length).T
+    above = torch.sigmoid(-own - (head.code @ code)[:, None])
+    return above.T @ (weight[0][:, None] * head.code)

@@ -14,7 +14,7 @@ from engine.methods.palm import begin
 from engine.methods.palm_encoded import encode_shell, shell_picture
 from engine.methods.palm_frozen import encode_frozen, frozen_picture
 from engine.methods.palm_hands import PosedPrior, Unknowns, first_unknowns, pose_prior
-from engine.methods.palm_heads import geometry_head, material_head, radiance_head
+from engine.methods.palm_heads import geometry_head, material_head, mirror_head, radiance_head
 from engine.methods.palm_objective import PalmStage, enter_stage
 from engine.methods.palm_placement import fixed_samples, movement, surface_metric
 from engine.methods.palm_rays import RayPlan, plan_rays
@@ -103,7 +103,7 @@ def test_candidates_serve_shapes_near_the_one_they_were_placed_around():
     for moved in (0.0, 0.02):
         with torch.no_grad():
             unknowns.shape.add_(moved)
-            picture = shell_picture(posed, shell, unknowns, plans[0].batch, 1e-3, *heads[:2])
+            picture = shell_picture(posed, shell, unknowns, heads[0], mirror_head(heads[1], posed.bands.sh))
             truth = encode_frozen(posed, plans[0], unknowns, CONFIG, False, *heads[1:])
         assert float((picture.opacity - truth.opacity).abs().mean()) < 0.01
         code = posed.conditions(unknowns).appearance[0]
