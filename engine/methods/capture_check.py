@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..capture.capture_file import Capture
 from ..errors import CaptureError
 
@@ -24,6 +26,16 @@ def check_capture(capture: Capture) -> None:
             f"{name}: mask and fitted hand overlap by {quality.mask_iou:.0%} only (at least {POOR_OVERLAP:.0%}): "
             f"{REMEDY}; or give --keypoints, or --mask"
         )
+
+
+def check_together(captures: Sequence[Capture]) -> None:
+    """Raise CaptureError for the photo that is sound alone and no longer is with the hand shape that all photos share."""
+    for capture in captures:
+        if not is_sound(capture):
+            raise CaptureError(
+                f"{name_of(capture)} does not fit a hand of the shape that the other photos show: it may be another person's, or "
+                "another focal length's (--focal-px is for all); leave it out"
+            )
 
 
 def is_sound(capture: Capture) -> bool:

@@ -11,11 +11,13 @@ from typing import Any
 
 from ..capture.command import options_from
 from ..capture.options import hand_model_for
+from ..errors import PriorError
 from ..files import sha256_of
+from ..hand.model import HandModel
 from ..progress import Progress, sub_progress
 from ..rendering.avatar_bake import BakeConfig
 from ..training.perceptual import perceptual_term, term_name
-from ..training.prior_file import WEIGHTS_FILE, read_prior
+from ..training.prior_file import WEIGHTS_FILE, Prior, check_hand_model, read_prior
 from .capture_check import check_capture
 from .detail import DetailConfig
 from .harp import repeatable
@@ -42,6 +44,7 @@ def run_palm(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     right = hand_model_for("right", options_from(args))
     folder = prior_folder(args.prior)
     prior = read_prior(folder)
+    check_same_hand_model(prior, right, folder)
     check_prior_fits(prior, right)
     perceptual = perceptual_term(args.vgg16, args.lpips)
     shots = captured_photos(args, sub_progress(progress, 0.0, CAPTURE_SHARE))
@@ -89,3 +92,11 @@ def avatar_config(args: argparse.Namespace) -> PalmAvatarConfig:
     """What the options say of the avatar."""
     bake = BakeConfig(surface=args.mesh, texture_px=args.texture_size or TEXTURE_PX[args.quality])
     return PalmAvatarConfig(bake, DetailConfig() if args.detail else None)
+
+
+def check_same_hand_model(prior: Prior, model: HandModel, folder: Path) -> None:
+    """Raise PriorError for a prior of another hand model than the chosen one: which, and which options mend it."""
+    try:
+        check_hand_model(prior, model, f"the prior {folder.name}")
+    except PriorError as error:
+        raise PriorError(f"{error} (--hand-model and --prior go together), or take --method harp") from error

@@ -90,6 +90,7 @@ def holds_frames(path: Path) -> bool:
 def _captured_now(args: argparse.Namespace, progress: Progress) -> list[CapturedPhoto]:
     from ..capture.one_shape import with_one_shape
     from ..capture.photo import capture_photo
+    from .capture_check import check_capture, check_together
 
     options, count = options_from(args), len(args.inputs)
     given = [f"--{name}" for name in OF_ONE_PHOTO if getattr(args, name) is not None]
@@ -101,12 +102,12 @@ def _captured_now(args: argparse.Namespace, progress: Progress) -> list[Captured
         for number, path in enumerate(args.inputs)
     ]
     if count > 1:
-        from .capture_check import check_capture
-
         # a photo without a sound hand would pull at the shape of all
         for result in made:
             check_capture(result.capture)
     results = with_one_shape(made, options, sub_progress(progress, ALONE_SHARE, 1.0))
+    if count > 1:
+        check_together([result.capture for result in results])
     return [CapturedPhoto(result.capture, result.image, result.mask) for result in results]
 
 

@@ -181,7 +181,8 @@ def test_a_cancel_at_the_last_moment_leaves_nothing(hand, left, tmp_path):
     ("options", "says"),
     [
         (["--prior", "gone.palmprior"], "gone.palmprior"),
-        (["--prior", "other.palmprior"], "'a paw'"),
+        (["--prior", "other.palmprior"], "prior other.palmprior was made with the hand model 'a paw'"),
+        (["--prior", "other.palmprior"], "(--hand-model and --prior go together), or take --method harp"),
         (["--prior", "tiny.palmprior", "--lpips", "vgg.pth"], "--vgg16"),
         (["--prior", "tiny.palmprior", "--frames", "3"], "--frames 3 is for videos"),
         (["--prior", "tiny.palmprior", "--frames", "0"], "--frames 0 is not between"),
