@@ -34,7 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="REPORT",
         help="folder of report, sheets and avatars; goes on in one",
     )
-    parser.add_argument("--prior", type=Path, metavar="PATH", help="the NAME.palmprior of palm, palm-codes and mean")
+    parser.add_argument(
+        "--prior",
+        metavar="open|PATH",
+        help="of palm, palm-codes and mean: the shipped one (default) or a NAME.palmprior",
+    )
     parser.add_argument("--prior-no-normals", type=Path, metavar="PATH", help="one trained without scan normals")
     parser.add_argument(
         "--quality", choices=("draft", "standard", "paper"), default="standard", help="of personalisation"
@@ -63,11 +67,12 @@ def run(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     _check(args)
     from ..files import write_json
     from ..hand.model import open_hand_model
+    from ..methods.open_prior import prior_folder
     from .avatar_picture import PictureConfig
     from .contact_sheet import write_sheet
     from .harp_relit import ProtocolConfig
     from .packages import metric_package
-    from .personalisers import MakingConfig, check_methods
+    from .personalisers import METHODS, MakingConfig, check_methods
     from .relit_set import read_relit_set
     from .report import report_of, table_of
     from .run import evaluate_all
@@ -76,9 +81,9 @@ def run(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         metric_package(name)
     progress(0.0, "reading the set")
     methods = tuple(name.strip() for name in args.methods.split(",") if name.strip())
-    making = MakingConfig(
-        args.prior, args.prior_no_normals, args.quality, args.capture, args.seed, args.vgg16, args.lpips
-    )
+    wants_prior = any(name in METHODS and METHODS[name].prior == "prior" for name in methods)
+    prior = prior_folder(args.prior) if wants_prior else None
+    making = MakingConfig(prior, args.prior_no_normals, args.quality, args.capture, args.seed, args.vgg16, args.lpips)
     check_methods(methods, making)
     sequences = read_relit_set(args.dataset, open_hand_model("right"), args.sequences)
     config = ProtocolConfig(making, PictureConfig(longest_px=args.size, seed=args.seed), args.frames)

@@ -44,7 +44,7 @@ from .true_frame import true_frame
 
 log = logging.getLogger(__name__)
 
-SCORES_SCHEMA = 2
+SCORES_SCHEMA = 3
 """Also counts changes of how pictures are made."""
 SEEN = "seen"
 MAKING_SHARE = 0.8
@@ -71,7 +71,7 @@ class UnitResult(NamedTuple):
     frames: dict[str, Scores]
     """By picture."""
     light: Scores
-    """`LightError`'s fields; empty for the true avatar, which has no estimate."""
+    """`LightError`'s fields; empty for methods that estimate none."""
     making_s: float | None
     """Seconds of personalisation, where the avatar says."""
 
@@ -162,7 +162,7 @@ def _scored(
     return {
         "seen": scores.pop(SEEN),
         "frames": scores,
-        "light": {} if METHODS[method].make is None else _light(avatar, sequence),
+        "light": _light(avatar, sequence) if METHODS[method].estimates_light else {},
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,23 +14,14 @@ from ..files import sha256_of
 from ..hand.cameras import project
 from ..hand.mano import hand_forward
 from ..hand.model import HandModel, open_hand_model
+from ..methods.photo_input import CapturedPhoto
 from ..progress import Progress, silent
 from .relit_set import RelitSequence
 
 FOCAL_SOURCE = "data set"
 
 
-class Captured(NamedTuple):
-    """A photo and its capture."""
-
-    capture: Capture
-    image: np.ndarray
-    """[H,W,3] uint8 sRGB."""
-    mask: np.ndarray
-    """[H,W] bool."""
-
-
-def captured(sequence: RelitSequence, how: str = "known", progress: Progress = silent) -> Captured:
+def captured(sequence: RelitSequence, how: str = "known", progress: Progress = silent) -> CapturedPhoto:
     """The capture of a sequence's one photo. how: "known" or "detected" (with the set's focal length, nothing else of it).
 
     The real detector finds no hand in some pictures. Raises CaptureError, DatasetError, MissingDependencyError; ValueError for
@@ -46,10 +36,10 @@ def captured(sequence: RelitSequence, how: str = "known", progress: Progress = s
 
     options = CaptureOptions(focal_px=float(frame.intrinsics[0, 0]), hand="right")
     made = capture_photo(frame.image, options, progress)
-    return Captured(made.capture, made.image, made.mask)
+    return CapturedPhoto(made.capture, made.image, made.mask)
 
 
-def known_capture(frame: PalmFrame, model: HandModel) -> Captured:
+def known_capture(frame: PalmFrame, model: HandModel) -> CapturedPhoto:
     """A frame's capture as its data set has it; the picture's quality figures are a perfect capture's. Raises DatasetError."""
     pixels = load_frame(frame)
     numbers = (frame.betas, frame.global_orient, frame.hand_pose, frame.transl)
@@ -72,4 +62,6 @@ def known_capture(frame: PalmFrame, model: HandModel) -> Captured:
         hand_model=hand_model_name(CaptureOptions()),
     )
     image = (pixels.image_srgb.numpy() * 255 + 0.5).astype(np.uint8)
-    return Captured(replace(capture, world_to_camera=np.asarray(frame.world_to_camera)), image, pixels.mask.numpy())
+    return CapturedPhoto(
+        replace(capture, world_to_camera=np.asarray(frame.world_to_camera)), image, pixels.mask.numpy()
+    )

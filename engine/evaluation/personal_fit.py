@@ -20,10 +20,10 @@ from ..methods.palm import PersonalHand, personalize_prior
 from ..methods.palm_config import PersonaliseConfig
 from ..methods.palm_hands import Unknowns, first_unknowns, pose_prior
 from ..methods.palm_photo import PalmPhoto, cropped_photo, photo_of_capture
+from ..methods.photo_input import CapturedPhoto
 from ..progress import Progress
 from ..training.perceptual import PerceptualTerm
 from ..training.prior_file import Prior
-from .known_capture import Captured
 
 
 class Fit(NamedTuple):
@@ -34,7 +34,7 @@ class Fit(NamedTuple):
     """That fitting took, when it was done."""
 
 
-def mean_hand(prior: Prior, seen: Captured, config: PersonaliseConfig) -> PersonalHand:
+def mean_hand(prior: Prior, seen: CapturedPhoto, config: PersonaliseConfig) -> PersonalHand:
     """The prior before any step: codes at their mean, its own light, in the photo's pose and hand shape."""
     posed = pose_prior(prior, open_hand_model("right"), [_photo(seen, config)], config.render.band_m)
     unknowns = first_unknowns(posed, prior.light)
@@ -43,7 +43,7 @@ def mean_hand(prior: Prior, seen: Captured, config: PersonaliseConfig) -> Person
 
 def fitted_hand(
     prior: Prior,
-    seen: Captured,
+    seen: CapturedPhoto,
     kept: Path,
     identity: Mapping[str, Any],
     config: PersonaliseConfig,
@@ -72,7 +72,7 @@ def with_raw_codes(prior: Prior) -> Prior:
     return dataclasses.replace(prior, bases=bases)
 
 
-def _photo(seen: Captured, config: PersonaliseConfig) -> PalmPhoto:
+def _photo(seen: CapturedPhoto, config: PersonaliseConfig) -> PalmPhoto:
     return cropped_photo(photo_of_capture(seen.capture, seen.image, seen.mask), config.photo_px)
 
 

@@ -16,15 +16,17 @@ from ..methods.harp import personalize, repeatable
 from ..methods.output import write_personalised
 from ..methods.palm_avatar import PalmAvatarConfig, write_personal_avatar
 from ..methods.palm_command import TEXTURE_PX
-from ..methods.palm_config import palm_quality
+from ..methods.palm_config import PersonaliseConfig, palm_quality
 from ..methods.palm_hands import check_prior_fits
+from ..methods.photo_input import CapturedPhoto
 from ..progress import Progress, sub_progress
 from ..rendering.avatar_bake import BakeConfig
 from ..training.perceptual import perceptual_term
 from ..training.prior_file import WEIGHTS_FILE, Prior, read_prior
-from .known_capture import Captured, captured
+from .known_capture import captured
 from .personal_fit import Fit, fitted_hand, mean_hand, with_raw_codes
 from .relit_set import RelitSequence
+from .unlit_avatar import write_unlit_avatar
 
 CAPTURES = ("known", "detected")
 
@@ -68,6 +70,8 @@ class Method:
     prior: str | None = None
     """Field of `MakingConfig` with the prior that it starts from."""
     about: str = ""
+    estimates_light: bool = True
+    """Whether the avatar's environment is somebody's guess at the photo's light."""
 
 
 def make_harp(making: Making) -> None:
@@ -105,13 +109,34 @@ def make_palm_raw(making: Making) -> None:
     _write_palm(making, "raw")
 
 
+def make_palm_no_light(making: Making) -> None:
+    """Without light modelling: fitted by the radiance field alone, whose colour is then taken for albedo."""
+    config = making.config
+    path = prior_of(making)
+    prior, seen = read_prior(path), _captured(making, 0.05)
+    settings = dataclasses.replace(palm_quality(config.quality), seed=config.seed)
+    settings = dataclasses.replace(settings, steps=settings.physical_from)
+    fit = _fit(making, prior, seen, settings, "no_light")
+    with repeatable(config.seed):
+        write_unlit_avatar(
+            making.folder,
+            fit.hand,
+            prior.config.box,
+            seen,
+            BakeConfig(texture_px=TEXTURE_PX[config.quality]),
+            str(prior.provenance.get("name") or path.name),
+            {"evaluation": dict(making.identity), "timings_s": {"codes": round(fit.seconds, 2)}},
+        )
+
+
 METHODS: dict[str, Method] = {
     "palm": Method(make_palm, "prior", "prior fitted to the photo, with detail"),
     "palm-codes": Method(make_palm_codes, "prior", "prior fitted to the photo, codes alone"),
     "harp": Method(make_harp, None, "mesh and textures fitted to the photo"),
     "mean": Method(make_mean, "prior", "the prior's mean hand"),
-    "truth": Method(None, None, "the hand that was rendered: the renderer's ceiling"),
+    "truth": Method(None, None, "the hand that was rendered: the renderer's ceiling", estimates_light=False),
     "palm-raw": Method(make_palm_raw, "prior", "ablation: raw codes instead of principal axes"),
+    "palm-no-light": Method(make_palm_no_light, "prior", "ablation: radiance taken for albedo", estimates_light=False),
     "palm-no-normals": Method(make_palm_codes, "prior_no_normals", "ablation: a prior without scan normals"),
 }
 
@@ -149,45 +174,46 @@ def identity_of(name: str, sequence: RelitSequence, config: MakingConfig) -> dic
     return identity
 
 
-def _captured(making: Making, share: float) -> Captured:
+def _captured(making: Making, share: float) -> CapturedPhoto:
     return captured(making.sequence, making.config.capture, sub_progress(making.progress, 0.0, share))
+
+
+def prior_of(making: Making) -> Path:
+    """The prior that the method starts from."""
+    field = METHODS[str(making.identity["method"])].prior
+    assert field is not None
+    path = getattr(making.config, field)
+    assert isinstance(path, Path)
+    return path
+
+
+def _fit(making: Making, prior: Prior, seen: CapturedPhoto, settings: PersonaliseConfig, kind: str) -> Fit:
+    """Fitted once for all avatars that differ in their making from then on alone."""
+    config = making.config
+    shared = {name: value for name, value in making.identity.items() if name != "method"} | {"kind": kind}
+    kept = making.folder.parent / f"{kind}_{shared['prior_sha256'][:8]}.npz"
+    perceptual = perceptual_term(config.vgg16, config.lpips)
+    return fitted_hand(prior, seen, kept, shared, settings, perceptual, sub_progress(making.progress, 0.05, 0.7))
 
 
 def _write_palm(making: Making, kind: str, detail: bool = False) -> None:
     """kind: "codes", "raw" or "mean"."""
-    config, folder = making.config, making.folder
-    method = METHODS[str(making.identity["method"])]
-    assert method.prior is not None
-    path: Path = getattr(config, method.prior)
-    prior: Prior = read_prior(path)
-    seen = _captured(making, 0.05)
+    config, path = making.config, prior_of(making)
+    prior, seen = read_prior(path), _captured(making, 0.05)
     settings = dataclasses.replace(palm_quality(config.quality), seed=config.seed)
     if kind == "mean":
         fit = Fit(mean_hand(prior, seen, settings), 0.0)
     else:
-        # with and without detail, the codes are the same
-        shared = {name: value for name, value in making.identity.items() if name != "method"}
-        fit = fitted_hand(
-            with_raw_codes(prior) if kind == "raw" else prior,
-            seen,
-            folder.parent / f"{kind}_{shared['prior_sha256'][:8]}.npz",
-            {**shared, "kind": kind},
-            settings,
-            perceptual_term(config.vgg16, config.lpips),
-            sub_progress(making.progress, 0.05, 0.7),
-        )
+        fit = _fit(making, with_raw_codes(prior) if kind == "raw" else prior, seen, settings, kind)
     bake = BakeConfig(texture_px=TEXTURE_PX[config.quality])
-    avatar = PalmAvatarConfig(bake) if detail else PalmAvatarConfig(bake, None)
     with repeatable(config.seed):
         write_personal_avatar(
-            folder,
+            making.folder,
             fit.hand,
             prior.config.box,
-            seen.capture,
-            seen.image,
-            seen.mask,
+            *seen,
             open_hand_model(seen.capture.handedness),
-            avatar,
+            PalmAvatarConfig(bake) if detail else PalmAvatarConfig(bake, None),
             str(prior.provenance.get("name") or path.name),
             {"evaluation": dict(making.identity), "timings_s": {"codes": round(fit.seconds, 2)}},
             {},

@@ -36,7 +36,6 @@ def test_report_table_and_sheet(relit_set, tmp_path, capsys):
         (["--methods", "truth,guess"], "guess"),
         (["--methods", ","], "is empty"),
         (["--methods", "truth,truth"], "twice"),
-        (["--methods", "mean"], "--prior"),
         (["--methods", "palm-no-normals"], "--prior-no-normals"),
         (["--methods", "truth", "--frames", "0"], "--frames 0"),
         (["--methods", "truth", "--size", "8"], "--size 8"),

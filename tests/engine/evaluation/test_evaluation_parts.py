@@ -20,7 +20,9 @@ from engine.evaluation.packages import metric_package
 from engine.evaluation.personal_fit import fitted_hand, mean_hand, with_raw_codes
 from engine.evaluation.relit_set import read_relit_set
 from engine.evaluation.report import mean_scores, method_summary, report_of, table_of
+from engine.evaluation.unlit_avatar import unlit_field
 from engine.hand.model import open_hand_model
+from engine.methods.palm_avatar import personal_field
 from engine.methods.palm_hands import code_of
 from engine.progress import silent
 from engine.rendering.mesh_pbr import MeshRender
@@ -92,6 +94,23 @@ def test_raw_codes_are_the_codes_themselves():
     basis = with_raw_codes(prior).bases["shape"]
     coefficients = torch.randn(32, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(code_of(coefficients, basis), prior.bases["shape"].mean + coefficients)
+
+
+def test_without_light_the_albedo_is_what_the_radiance_field_shows(relit_set):
+    from palm_tiny import CONFIG
+
+    seen = captured(read_relit_set(relit_set, open_hand_model("right"))[0])
+    hand = mean_hand(tiny_prior(), seen, CONFIG)
+    points = open_hand_model("right").v_template[::40]
+    turned = torch.as_tensor(seen.capture.global_orient).float()
+    lit, roughness = personal_field(hand).materials(points)
+    shown, same_roughness = unlit_field(hand, turned).materials(points)
+    assert shown.shape == lit.shape
+    assert bool(((shown >= 0) & (shown <= 1)).all())
+    assert (shown - lit).abs().max() > 1e-3
+    torch.testing.assert_close(roughness, same_roughness)
+    # the light stays in the world: another turn of the hand shows another side of it
+    assert (unlit_field(hand, turned + 1.0).materials(points)[0] - shown).abs().max() > 1e-6
 
 
 def test_a_fit_is_kept_for_the_avatars_that_share_it(relit_set, tmp_path):
