@@ -6,6 +6,7 @@ import argparse
 import json
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from palm_tiny import CONFIG, tiny_prior
@@ -186,3 +187,45 @@ def test_real_photos_share_one_shape_and_the_bad_one_is_named(video_frames):
     Image.fromarray(np.full((300, 300, 3), 200, np.uint8)).save(video_frames / "wall.png")
     with pytest.raises(CaptureError, match=r"no hand found in .*wall\.png"):
         captured_photos(parsed(*paths, str(video_frames / "wall.png")), silent)
+
+
+@pytest.fixture(scope="module")
+def clip(samples, tmp_path_factory):
+    """A second of the real video, every fifth frame, and its captures as `capture` writes them."""
+    pytest.importorskip("mediapipe", reason="MEDIAPIPE IS MISSING (extra 'capture'): the real video was not captured")
+    folder = tmp_path_factory.mktemp("clip")
+    writer = None
+    for number, frame in enumerate(open_video(samples / "asl_hand_25fps.mp4", last=146).frames()):
+        if number < 120 or number % 5:
+            continue
+        small = cv2.resize(frame, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        if writer is None:
+            codec = cv2.VideoWriter.fourcc(*"mp4v")
+            writer = cv2.VideoWriter(str(folder / "clip.mp4"), codec, 5, (small.shape[1], small.shape[0]))
+        writer.write(cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
+    writer.release()
+    assert main(["capture", str(folder / "clip.mp4"), "-o", str(folder / "captures.json"), *QUIET]) == 0
+    return folder
+
+
+def test_a_video_and_its_captures_give_the_same_frames(clip):
+    now = captured_photos(parsed(str(clip / "clip.mp4"), "--frames", "2"), silent)
+    assert len(now) == 2 and now[0].capture.frame < 3 <= now[1].capture.frame
+    np.testing.assert_array_equal(now[0].capture.betas, now[1].capture.betas)
+    before = captured_photos(parsed(str(clip / "captures.json"), "--frames", "2"), silent)
+    for one, other in zip(now, before, strict=True):
+        assert one.capture.frame == other.capture.frame
+        assert np.array_equal(one.image, other.image) and np.array_equal(one.mask, other.mask)
+        np.testing.assert_allclose(one.capture.hand_pose, other.capture.hand_pose, atol=1e-6)
+        check_capture(one.capture)
+
+
+def test_another_video_of_that_name_is_noticed(clip, tmp_path):
+    for name in ("captures.json", "captures_masks"):
+        (tmp_path / name).symlink_to(clip / name)
+    values = json.loads((clip / "captures.json").read_text()) | {"image": "clip.mp4", "image_sha256": "0" * 64}
+    (tmp_path / "captures.json").unlink()
+    (tmp_path / "captures.json").write_text(json.dumps(values))
+    (tmp_path / "clip.mp4").write_bytes((clip / "clip.mp4").read_bytes())
+    with pytest.raises(InputError, match=r"clip\.mp4 is not the video or folder that .* was made from"):
+        frames_of_captures(tmp_path / "captures.json", 2)
