@@ -46,6 +46,9 @@ class PersonaliseConfig:
     """Points along each of them whose material and normal are shaded, at even quantiles of the ray's weight."""
     bounce_every: int = 8
     """Visits of a batch from one refresh of the light that skin throws on skin to the next, on the encoded path."""
+    shadow_grid_m: float = 0.002
+    """Metres between the points at which the encoded path asks the fields for the distances that shadow rays need; 0: they ask
+    the fields themselves, which takes several times as long."""
     shell_m: float = 0.0005
     """Metres: the least width of the shell in which the candidates for a ray's samples lie while the shape moves. They reach
     three to four times as far to both sides of the hand as it is when they are placed."""
@@ -74,6 +77,8 @@ class PersonaliseConfig:
         ):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}")
+        if self.shadow_grid_m < 0:
+            raise ValueError("shadow_grid_m must not be negative")
         if min(self.shell_m, self.shell_moves_m, self.curvature_samples) <= 0 or self.warm_up < 0:
             raise ValueError("shell_m, shell_moves_m and curvature_samples must be positive, and warm_up not negative")
         if self.pixels.scattered < 1 and self.pixels.patch_px < 1:

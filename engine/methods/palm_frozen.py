@@ -15,10 +15,11 @@ from torch import Tensor
 from ..lighting.sg_light import sg_radiance
 from ..progress import Progress, silent
 from ..rendering.compositing import accumulate
-from ..rendering.scene import SurfaceSample
+from ..rendering.scene import ImplicitScene, SurfaceSample
 from ..rendering.volume import PackedSamples, surface_samples
 from ..training.perceptual import PerceptualTerm
 from .palm_config import PersonaliseConfig
+from .palm_distance_grid import gridded
 from .palm_hands import PosedPrior, Unknowns, code_of
 from .palm_heads import Head, material_head, materials_of, radiance_head, radiance_inner
 from .palm_objective import (
@@ -97,12 +98,15 @@ def begin_frozen(
 ) -> Evaluator:
     """Encode all batches with the unknowns' shape; returns the stage's energy."""
     radiance, material = radiance_head(posed), material_head(posed)
+    blockers: ImplicitScene = posed.scene(unknowns)
+    if stage.physical and config.shadow_grid_m:
+        blockers = gridded(blockers, config.shadow_grid_m)
     encoded = []
     for number, plan in enumerate(plans):
         progress(
             number / len(plans), f"looking at {'light' if stage.physical else 'rays'}: {number + 1} of {len(plans)}"
         )
-        encoded.append(encode_frozen(posed, plan, unknowns, config, stage.physical, radiance, material))
+        encoded.append(encode_frozen(posed, plan, unknowns, config, stage.physical, radiance, material, blockers))
     terms_at = [terms_of(plan.batch, perceptual) for plan in plans]
     visits = [0] * len(plans)
     bounces: dict[int, Tensor] = {}
@@ -138,8 +142,12 @@ def encode_frozen(
     physical: bool,
     radiance: Head,
     material: Head,
+    blockers: ImplicitScene | None = None,
 ) -> FrozenEncoding:
-    """Sample a batch's rays on the unknowns' shape, and keep what no step changes."""
+    """Sample a batch's rays on the unknowns' shape, and keep what no step changes.
+
+    blockers: what shadow rays meet, where it is not the scene itself (`palm_distance_grid`).
+    """
     scene = posed.scene(unknowns)
     batch = plan.batch
     samples = surface_samples(scene, batch.origins, batch.directions, batch.hand, config.render)
@@ -147,7 +155,10 @@ def encode_frozen(
     encoding = posed.fields.appearance_encoding(surface.points_c, posed.bands)
     color_own = _color_own(posed, surface, encoding, batch.directions[samples.ray], radiance)
     opacity = accumulate(samples.weights, None, samples.ray, len(batch.hand))
-    lit = _encode_physical(posed, plan, unknowns, config, samples, encoding, radiance, material) if physical else None
+    lit = None
+    if physical:
+        shadowing = blockers or scene
+        lit = _encode_physical(posed, plan, unknowns, config, samples, encoding, radiance, material, shadowing)
     return FrozenEncoding(samples.ray, samples.weights, opacity, color_own, lit)
 
 
@@ -189,6 +200,7 @@ def _encode_physical(
     encoding: Tensor,
     radiance: Head,
     material: Head,
+    shadowing: ImplicitScene,
 ) -> PhysicalEncoding | None:
     surface, scene = samples.surface, posed.scene(unknowns)
     if not len(samples.ray) or not len(plan.physical):
@@ -196,7 +208,7 @@ def _encode_physical(
     assert surface.normals_w is not None
     points = shading_points(samples, plan, config.physical_points)
     normals = surface.normals_w[points.sample]
-    shadows = trace_shadows(scene, points, normals, plan, config.render)
+    shadows = trace_shadows(shadowing, points, normals, plan, config.render)
     visibility = dense_visibility(shadows, len(plan.physical), len(plan.directions))
     angles = far_angles(normals, -plan.batch.directions[plan.physical], plan.directions, visibility)
     own = material.own(encoding, posed.pose[surface.hand], surface.feature)

@@ -17,6 +17,7 @@ from ..rendering.physical import SHADOW_RAYS, surface_distances
 from ..rendering.ray_sampling import quantile_samples
 from ..rendering.ray_sets import to_root_space
 from ..rendering.render_config import RenderConfig
+from ..rendering.scene import ImplicitScene
 from ..rendering.secondary import Blockers, find_blockers
 from ..rendering.volume import PackedSamples
 from .palm_rays import RayPlan
@@ -63,7 +64,7 @@ def shading_points(samples: PackedSamples, plan: RayPlan, count: int) -> Shading
 
 @torch.no_grad()
 def trace_shadows(
-    scene: ImplicitHand, points: ShadingPoints, normals_w: Tensor, plan: RayPlan, config: RenderConfig
+    scene: ImplicitScene, points: ShadingPoints, normals_w: Tensor, plan: RayPlan, config: RenderConfig
 ) -> ShadowRays:
     """Shadow rays towards the plan's directions that lie above any of a ray's points. normals_w [P,K,3] unit."""
     directions, count = plan.directions, len(plan.directions)

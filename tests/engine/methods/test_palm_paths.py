@@ -21,8 +21,9 @@ from engine.methods.palm_rays import RayPlan, plan_rays
 from engine.rendering.volume import surface_samples
 
 STAGES = [PalmStage(True, False), PalmStage(False, False), PalmStage(False, True)]
-# without a cutoff both paths shade the same samples, not only the same but for those of least weight
-EXACT = replace(CONFIG, render=replace(CONFIG.render, weight_cutoff=0.0))
+# without a cutoff both paths shade the same samples, not only the same but for those of least weight; without a grid they look at
+# the same distances
+EXACT = replace(CONFIG, render=replace(CONFIG.render, weight_cutoff=0.0), shadow_grid_m=0.0)
 
 
 @lru_cache(maxsize=1)
