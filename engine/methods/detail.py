@@ -115,6 +115,10 @@ class _View(NamedTuple):
     """[m,3,3] E of tangent-space normals: rows their x, y, z; columns red, green, blue."""
     gloss: Tensor
     """[m,3]"""
+    albedo: Tensor
+    """[m,3] as it is, like the next."""
+    tilt: Tensor
+    """[m,3] tangent-space normals."""
 
 
 class _Texels(NamedTuple):
@@ -254,21 +258,15 @@ def _chosen(hands: Sequence[HandInPhoto], texels: TexelMap, told: Sequence[_Told
     rows = torch.nonzero(confidence > 0)[:, 0]
     number = torch.full_like(texels.texels, -1)
     number[rows] = torch.arange(len(rows), device=rows.device)
+    here = some_texels(texels, rows)
+    albedo, tilt = (values.reshape(-1, 3)[here.texels] for values in (hands[0].maps.albedo, hands[0].maps.normal))
     views = []
     for hand, one, weight in zip(hands, told, say, strict=True):
         shown = torch.nonzero(weight > LEAST_SAY * confidence)[:, 0]
-        plane, gloss = _light_on(hand, some_texels(texels, shown), one)
-        views.append(_View(number[shown], weight[shown], one.wanted[shown], plane, gloss))
-    here = some_texels(texels, rows)
-    maps = hands[0].maps
-    return _Texels(
-        rows,
-        confidence[rows],
-        maps.albedo.reshape(-1, 3)[here.texels],
-        maps.normal.reshape(-1, 3)[here.texels],
-        neighbours(here),
-        tuple(views),
-    )
+        places = number[shown]
+        light = _light_on(hand, some_texels(texels, shown), one)
+        views.append(_View(places, weight[shown], one.wanted[shown], *light, albedo[places], tilt[places]))
+    return _Texels(rows, confidence[rows], albedo, tilt, neighbours(here), tuple(views))
 
 
 def _light_on(hand: HandInPhoto, here: TexelMap, told: _Told) -> tuple[Tensor, Tensor]:
@@ -302,17 +300,14 @@ def neighbours(texels: TexelMap) -> Tensor:
     return both[:, (both >= 0).all(0)]
 
 
-def shading_change(view: _View, albedo: Tensor, tilt: Tensor, residual: Residual) -> Tensor:
-    """[m,3] log of a photo's texels' colour with a residual over that without, as `local_difference` takes logarithms.
-
-    albedo [m,3], tilt [m,3] and residual: of those texels.
-    """
-    before = _received(view, tilt)
-    after = _received(view, tilted(tilt, residual.slopes))
+def shading_change(view: _View, residual: Residual) -> Tensor:
+    """[m,3] log of a photo's texels' colour with their residual over that without, as `local_difference` takes logarithms."""
+    before = _received(view, view.tilt)
+    after = _received(view, tilted(view.tilt, residual.slopes))
     after = torch.maximum(after, DIMMEST * before)
-    flat = albedo / torch.pi
-    with_it = flat * residual.log_albedo.exp() * after + view.gloss
-    return (with_it + FLARE).log() - (flat * before + view.gloss + FLARE).log()
+    albedo = view.albedo / torch.pi
+    with_it = albedo * residual.log_albedo.exp() * after + view.gloss
+    return (with_it + FLARE).log() - (albedo * before + view.gloss + FLARE).log()
 
 
 def _received(view: _View, tilt: Tensor) -> Tensor:
@@ -342,7 +337,7 @@ def minimise_residual(texels: _Texels, config: DetailConfig) -> Residual:
 
 def residual_energy(texels: _Texels, residual: Residual, config: DetailConfig) -> Tensor:
     """() weighted sum of the data term and of what a residual costs, per texel."""
-    error = torch.stack([_misfit(texels, view, residual) for view in texels.views]).sum()
+    error = torch.stack([_misfit(view, residual) for view in texels.views]).sum()
     brightness = residual.log_albedo.mean(1, keepdim=True)
     first, second = texels.pairs
     steps = residual.log_albedo[first] - residual.log_albedo[second]
@@ -358,11 +353,11 @@ def residual_energy(texels: _Texels, residual: Residual, config: DetailConfig) -
     return torch.stack(costs).sum()
 
 
-def _misfit(texels: _Texels, view: _View, residual: Residual) -> Tensor:
+def _misfit(view: _View, residual: Residual) -> Tensor:
     """() what the residual leaves unexplained of one photo."""
     here = Residual(*(part.index_select(0, view.places) for part in residual))
-    change = shading_change(view, texels.albedo[view.places], texels.tilt[view.places], here)
-    return (view.weight[:, None] * smooth_l1_loss(change, view.wanted, reduction="none", beta=0.05)).sum()
+    error = smooth_l1_loss(shading_change(view, here), view.wanted, reduction="none", beta=0.05)
+    return (view.weight[:, None] * error).sum()
 
 
 def with_residual(maps: FieldMaps, texels: TexelMap, chosen: _Texels, residual: Residual) -> FieldMaps:
