@@ -38,7 +38,7 @@ PREVIEWS = 6
 """Looks at the hand in one run."""
 POSING_SHARE = 0.03
 """Of the whole, that posing the prior takes."""
-RADIANCE_STEPS, LIGHT_STEPS_PER_RAY = 3.0, 0.25
+RADIANCE_STEPS, LIGHT_STEPS_PER_RAY = 3.0, 0.08
 """Steps that take as long as encoding a batch; as the light on one of its physical rays."""
 UNSOUND_STEPS = 10
 """Steps without a finite gradient in a row, after which a personalisation gives up. Such steps move nothing."""

@@ -80,6 +80,9 @@ class KnownSurfaceConfig:
     """Of the same terms while rendering trains."""
     held_points: int = 2_048
     """A step, then."""
+    last_steps: int = 1_500
+    """Of the fit once more when rendering has trained everything: noise of rays has blurred the skin by then."""
+    last_rate: float = 1e-3
 
 
 @dataclass(frozen=True)

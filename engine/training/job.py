@@ -34,13 +34,26 @@ from .distributed import Processes, joined_processes, same_everywhere
 from .fingerprint import described, differences, frames_digest
 from .perceptual import term_name
 from .prior_file import Prior, hand_model_identity, write_prior
-from .run import PRETRAINING_SHARE, Run, Setting, fit_known_surface, make_setting, new_run, pretrain, train
+from .run import (
+    PRETRAINING_SHARE,
+    Run,
+    Setting,
+    fit_known_surface,
+    fit_known_surface_again,
+    make_setting,
+    new_run,
+    pretrain,
+    train,
+    validate,
+)
 from .subject_names import subjects_named
 
 log = logging.getLogger(__name__)
 
 CODE_AXES = 5
 """Principal axes of the codes that a prior keeps, at most (PALM, 4.3)."""
+LAST_SHARE = 0.97
+"""Of the progress bar, where what comes after the last step begins."""
 LOOKING_SHARE, PREPARED_SHARE = 0.1, 0.3
 """Of the progress bar's part for pre-training: where the pictures have been looked at, and the distances worked out."""
 
@@ -69,7 +82,11 @@ def train_prior(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
 
         if run.step == 0 and not args.resume:
             save()
-        metrics = train(setting, run, args.output, save, sub_progress(progress, PRETRAINING_SHARE, 1.0))
+        metrics = train(setting, run, args.output, save, sub_progress(progress, PRETRAINING_SHARE, LAST_SHARE))
+        skin = fit_known_surface_again(setting, run, sub_progress(progress, LAST_SHARE, 1.0))
+        if skin and processes.leads:
+            facts |= {f"{name}_error_at_last": round(value, 5) for name, value in skin.items()}
+            metrics = validate(setting, run, silent)
         if processes.leads:
             seconds = time.monotonic() - started
             provenance = {"engine": __version__, "torch": torch.__version__, "left_out": left_out, "seconds": seconds}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -140,6 +140,16 @@ def fit_known_surface(setting: Setting, run: Run, progress: Progress) -> dict[st
         return {}
     bands = all_bands(setting.config.fields, setting.device)
     return fit_surface(run.fields, setting.known, bands, setting.config.known, setting.config.seed, progress)
+
+
+def fit_known_surface_again(setting: Setting, run: Run, progress: Progress) -> dict[str, float]:
+    """The same, gently, on the finished geometry."""
+    known = setting.config.known
+    gentle = replace(known, steps=known.last_steps, rate=known.last_rate)
+    if setting.known is None or not gentle.steps:
+        return {}
+    bands = all_bands(setting.config.fields, setting.device)
+    return fit_surface(run.fields, setting.known, bands, gentle, setting.config.seed, progress)
 
 
 def open_bands(setting: Setting, step: int) -> Bands:
