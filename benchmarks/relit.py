@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
 METHODS = ("palm", "palm-codes", "harp", "mean", "truth")
-ABLATIONS = ("palm-raw", "palm-no-light")
+ABLATIONS = ("palm-raw", "palm-published", "palm-no-light")
 AHEAD_DB, ALBEDO_DB, DELTA_E = 2.0, 22.0, 6.0
 
 

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--methods",
         default=DEFAULT_METHODS,
         metavar="A,B,…",
-        help=f"default: {DEFAULT_METHODS}; also the ablations palm-raw, palm-no-light, palm-no-normals",
+        help=f"default: {DEFAULT_METHODS}; also the ablations palm-raw, palm-published, palm-no-light, palm-no-normals",
     )
     parser.add_argument(
         "-o",

@@ -15,8 +15,9 @@ from ..methods.config import quality
 from ..methods.harp import personalize, repeatable
 from ..methods.output import write_personalised
 from ..methods.palm_avatar import PalmAvatarConfig, write_personal_avatar
+from ..methods.palm_beliefs import people_betas
 from ..methods.palm_command import TEXTURE_PX
-from ..methods.palm_config import PersonaliseConfig, palm_quality
+from ..methods.palm_config import PersonaliseConfig, palm_quality, published_energy
 from ..methods.palm_hands import check_prior_fits
 from ..methods.photo_input import CapturedPhoto
 from ..progress import Progress, sub_progress
@@ -109,6 +110,11 @@ def make_palm_raw(making: Making) -> None:
     _write_palm(making, "raw")
 
 
+def make_palm_published(making: Making) -> None:
+    """Codes fitted by equation 16 and nothing else."""
+    _write_palm(making, "published")
+
+
 def make_palm_no_light(making: Making) -> None:
     """Without light modelling: fitted by the radiance field alone, whose colour is then taken for albedo."""
     config = making.config
@@ -136,6 +142,7 @@ METHODS: dict[str, Method] = {
     "mean": Method(make_mean, "prior", "the prior's mean hand"),
     "truth": Method(None, None, "the hand that was rendered: the renderer's ceiling", estimates_light=False),
     "palm-raw": Method(make_palm_raw, "prior", "ablation: raw codes instead of principal axes"),
+    "palm-published": Method(make_palm_published, "prior", "ablation: the published energy alone"),
     "palm-no-light": Method(make_palm_no_light, "prior", "ablation: radiance taken for albedo", estimates_light=False),
     "palm-no-normals": Method(make_palm_codes, "prior_no_normals", "ablation: a prior without scan normals"),
 }
@@ -197,11 +204,16 @@ def _fit(making: Making, prior: Prior, seen: CapturedPhoto, settings: Personalis
 
 
 def _write_palm(making: Making, kind: str, detail: bool = False) -> None:
-    """kind: "codes", "raw" or "mean"."""
+    """kind: "codes", "raw", "published" or "mean", which has the mean of the prior's people's shapes too."""
     config, path = making.config, prior_of(making)
     prior, seen = read_prior(path), _captured(making, 0.05)
     settings = dataclasses.replace(palm_quality(config.quality), seed=config.seed)
+    if kind == "published":
+        settings = published_energy(settings)
     if kind == "mean":
+        people = people_betas(prior)
+        betas = seen.capture.betas if people is None else people.mean(0).numpy()
+        seen = seen._replace(capture=dataclasses.replace(seen.capture, betas=betas))
         fit = Fit(mean_hand(prior, seen, settings), 0.0)
     else:
         fit = _fit(making, with_raw_codes(prior) if kind == "raw" else prior, seen, settings, kind)

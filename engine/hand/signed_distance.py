@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -46,8 +48,17 @@ def signed_distance(vertices: Tensor, faces: Tensor, points: Tensor) -> Tensor:
     return distance.to(points.dtype)
 
 
-def surface_points(vertices: Tensor, faces: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """[count,3] points spread evenly over the mesh's area. vertices [V,3]; faces [F,3]; generator on any device."""
+class SurfacePlaces(NamedTuple):
+    """N points on a mesh."""
+
+    faces: Tensor
+    """[N] int64"""
+    barycentric: Tensor
+    """[N,3]"""
+
+
+def surface_places(vertices: Tensor, faces: Tensor, count: int, generator: torch.Generator) -> SurfacePlaces:
+    """`count` places spread evenly over the mesh's area. vertices [V,3]; faces [F,3]; generator on any device."""
     corners = vertices.detach()[faces]
     area = torch.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0], dim=1).norm(dim=1)
     random = torch.rand(count, 3, generator=generator, device=generator.device).to(corners)
@@ -55,8 +66,15 @@ def surface_points(vertices: Tensor, faces: Tensor, count: int, generator: torch
     cumulated = area.cumsum(0)
     face = torch.searchsorted(cumulated, random[:, 0] * cumulated[-1]).clamp_max(len(faces) - 1)
     root = random[:, 1:2].sqrt()
-    a, b, c = corners[face].unbind(1)
-    return (1 - root) * a + root * (1 - random[:, 2:3]) * b + root * random[:, 2:3] * c
+    return SurfacePlaces(face, torch.cat([1 - root, root * (1 - random[:, 2:3]), root * random[:, 2:3]], dim=1))
+
+
+def surface_points(vertices: Tensor, faces: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """[count,3] points spread evenly over the mesh's area. vertices [V,3]; faces [F,3]; generator on any device."""
+    places = surface_places(vertices, faces, count, generator)
+    a, b, c = vertices.detach()[faces[places.faces]].unbind(1)
+    first, second, third = places.barycentric.split(1, dim=1)
+    return first * a + second * b + third * c
 
 
 def pretraining_points(

@@ -97,7 +97,7 @@ def personalize_prior(
     progress(0.0, "posing the prior")
     photos = [cropped_photo(photo, config.photo_px) for photo in photos]
     posed = pose_prior(prior, model, photos, config.render.band_m)
-    unknowns = first_unknowns(posed, prior.light)
+    unknowns = first_unknowns(posed, prior.light, posed.beliefs.shape if config.shape_from_betas else None)
     plans = plan_rays(photos, config, posed.root)
     check_rays(posed, plans, unknowns, config)
     here = sub_progress(progress, POSING_SHARE, 1.0)

@@ -130,13 +130,16 @@ def write_personal_avatar(
 def bake_personal(
     hand: PersonalHand, box: CanonicalBox, model: HandModel, betas: Tensor, config: BakeConfig
 ) -> BakedHand:
-    """Mesh and textures at zero pose with the codes found; a left model gets the fields in a mirror. Raises AvatarError."""
+    """Mesh and textures at zero pose with the codes found; a left model gets the fields in a mirror. Raises AvatarError.
+
+    Where the prior learned the hand model's own surface, the template keeps the shape that the capture found.
+    """
     field, side_box = personal_field(hand), box
     if model.side == "left":
         field = mirrored_field(field)
         side_box = dataclasses.replace(box, centre=(-box.centre[0], *box.centre[1:]))
     device = hand.posed.root.device
-    return bake_hand(field, model.to(device), betas.to(device), side_box, config)
+    return bake_hand(field, model.to(device), betas.to(device), side_box, config, hand.posed.beliefs.exact_surfaces)
 
 
 def personal_field(hand: PersonalHand) -> CanonicalField:

@@ -57,6 +57,13 @@ class PersonaliseConfig:
     shell_moves_m: float = 0.0006
     """Metres: where the visible surface has moved as far, root mean square, the candidates are placed anew, around the hand as it
     is then. From 2 mm on they would miss it."""
+    shape_from_betas: bool = True
+    """The shape code starts as the prior's people of the photo's betas have it (`palm_beliefs`), or else at the mean (paper)."""
+    physical_alone: bool = True
+    """Once pictures are rendered physically, the radiance field's no longer counts: it knows one light only, and would have
+    skin make up for the photo's being another. The paper keeps both."""
+    belief: float = 3e-4
+    """Weight of unusual skin and light (`palm_beliefs`); the paper has none."""
     curvature_samples: int = 512
     """Of each batch's samples, at which the curvature term looks."""
     seed: int = 0
@@ -79,6 +86,8 @@ class PersonaliseConfig:
                 raise ValueError(f"{name} must be 1 or more, not {getattr(self, name)}")
         if self.shadow_grid_m < 0:
             raise ValueError("shadow_grid_m must not be negative")
+        if self.belief < 0:
+            raise ValueError("belief must not be negative")
         if min(self.shell_m, self.shell_moves_m, self.curvature_samples) <= 0 or self.warm_up < 0:
             raise ValueError("shell_m, shell_moves_m and curvature_samples must be positive, and warm_up not negative")
         if self.pixels.scattered < 1 and self.pixels.patch_px < 1:
@@ -109,17 +118,24 @@ def with_steps(config: PersonaliseConfig, steps: int) -> PersonaliseConfig:
     )
 
 
+def published_energy(config: PersonaliseConfig) -> PersonaliseConfig:
+    """The same run with nothing but equation 16 as it is published."""
+    return replace(config, shape_from_betas=False, physical_alone=False, belief=0.0)
+
+
 def palm_quality(name: str) -> PersonaliseConfig:
-    """ "paper": its rays and samples; "standard": its steps, fewer rays and samples a step; "draft": an eighth of the steps.
+    """ "paper": its energy, rays and samples; "standard": its steps, fewer rays and samples a step; "draft": an eighth of these.
 
     Raises ValueError for another name.
     """
     if name == "paper":
-        return PersonaliseConfig(
-            pixels=PixelSampling(scattered=3, patch_px=32, patch_strides=(1, 2, 4)),
-            draws=8,
-            batches=8,
-            physical_rays=8 * 1_027,
+        return published_energy(
+            PersonaliseConfig(
+                pixels=PixelSampling(scattered=3, patch_px=32, patch_strides=(1, 2, 4)),
+                draws=8,
+                batches=8,
+                physical_rays=8 * 1_027,
+            )
         )
     if name == "standard":
         return PersonaliseConfig(

@@ -23,6 +23,7 @@ from ..lighting.sg_light import fibonacci_sg_light
 from ..rendering.implicit_hand import ImplicitHand
 from ..rendering.occupancy import Occupancy, occupancy_grid
 from ..training.prior_file import CODE_KINDS, Prior, check_hand_model
+from .palm_beliefs import Beliefs, beliefs_of
 from .palm_photo import PalmPhoto, check_photos
 
 LARGEST_SUBDIVISION = 3
@@ -53,6 +54,7 @@ class PosedPrior(NamedTuple):
     occupancy: Occupancy
     pose: Tensor
     """[B,32] encoded finger poses."""
+    beliefs: Beliefs
 
     def conditions(self, unknowns: Unknowns) -> Conditions:
         """Of the B hands, all with the same codes."""
@@ -128,6 +130,7 @@ def pose_prior(
             body.root.to(like),
             occupancy_grid(body.vertices, band_m),
             fields.pose_encoder(hand_pose.to(like)),
+            beliefs_of(prior, photos[0].betas, like),
         )
 
 
@@ -145,12 +148,15 @@ def posing_model(model: HandModel, provenance: Mapping[str, Any]) -> HandModel:
     return smooth_template(fine) if smooth else fine
 
 
-def first_unknowns(posed: PosedPrior, light: Tensor | None) -> Unknowns:
-    """Codes at the prior's mean, and its light [L,7] (an even grey one where it has none). Leaves."""
+def first_unknowns(posed: PosedPrior, light: Tensor | None, shape: Tensor | None = None) -> Unknowns:
+    """Codes at the prior's mean, and its light [L,7] (an even grey one where it has none). Leaves.
+
+    shape: [K] coefficients to start from instead (`palm_beliefs`).
+    """
     like = posed.root
     start = fibonacci_sg_light() if light is None else light
     values = (
-        like.new_zeros(len(posed.shape_basis.components)),
+        like.new_zeros(len(posed.shape_basis.components)) if shape is None else shape.to(like).clone(),
         like.new_zeros(len(posed.appearance_basis.components)),
         start.detach().to(like).clone(),
     )

@@ -12,6 +12,7 @@ from ..training.batch import RayBatch
 from ..training.energy import SMALLEST_OPACITY, over_background, patch_term, per_image_mean
 from ..training.losses import latent_energy, mask_cross_entropy, rgb_l1, weighted_sum
 from ..training.perceptual import PerceptualTerm
+from .palm_beliefs import light_belief, skin_belief
 from .palm_config import PersonaliseConfig
 from .palm_hands import PosedPrior, Unknowns, code_of
 from .palm_rays import RayPlan
@@ -86,8 +87,9 @@ def picture_terms(picture: Picture, batch: RayBatch, perceptual: PerceptualTerm)
 
 
 def code_terms(posed: PosedPrior, unknowns: Unknowns) -> dict[str, Tensor]:
-    """Squared lengths of the whole codes, as published: not of their coefficients."""
+    """Squared lengths of the whole codes, as published: not of their coefficients; and what the prior's people say (ours)."""
     return {
+        "belief": skin_belief(unknowns.appearance, posed.beliefs) + light_belief(unknowns.light, posed.beliefs),
         "shape_code": latent_energy(code_of(unknowns.shape, posed.shape_basis)),
         "appearance_code": latent_energy(code_of(unknowns.appearance, posed.appearance_basis)),
     }
@@ -102,16 +104,22 @@ def physical_term(color: Tensor, opacity: Tensor, plan: RayPlan) -> Tensor:
 
 
 def total_energy(terms: dict[str, Tensor], config: PersonaliseConfig) -> Energy:
-    """The weighted sum of equation 16 (weights: supplement, table 1)."""
+    """The weighted sum of equation 16 (weights: supplement, table 1).
+
+    With `config.physical_alone` the physical picture takes the radiance field's place as soon as it is there.
+    """
     weights = config.weights
+    replaced = config.physical_alone and "physical" in terms
     factors = {
-        "radiance": weights.radiance,
+        "radiance": 0.0 if replaced else weights.radiance,
         "mask": weights.mask,
-        "perceptual": weights.perceptual,
+        "perceptual": 0.0 if replaced else weights.perceptual,
         "curvature": weights.curvature,
         "shape_code": weights.latent,
         "appearance_code": weights.latent,
-        "physical": weights.physical,
+        "physical": weights.radiance if replaced else weights.physical,
+        # skin and light are told apart only where both are there
+        "belief": config.belief if "physical" in terms else 0.0,
     }
     total = torch.stack([factors[name] * value for name, value in terms.items()]).sum()
     return Energy(total, {name: value.detach() for name, value in terms.items()})

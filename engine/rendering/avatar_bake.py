@@ -60,11 +60,18 @@ class BakedHand(NamedTuple):
 
 
 def bake_hand(
-    canonical: CanonicalField, model: HandModel, betas: Tensor, box: CanonicalBox, config: BakeConfig = BakeConfig()
+    canonical: CanonicalField,
+    model: HandModel,
+    betas: Tensor,
+    box: CanonicalBox,
+    config: BakeConfig = BakeConfig(),
+    exact_template: bool = False,
 ) -> BakedHand:
     """Mesh and textures of a canonical field.
 
     canonical: the hand at zero pose; model: the hand model that it was trained with, not subdivided; betas [≤10] of this person.
+    exact_template: the field was fitted to the model's own surface for these betas. The template then stays where it is and keeps
+    its own normals: between the two lies only what the field blurs and roughens.
     Metrics: mean and 95th percentile of the mesh's distance to the surface in mm, shares of vertices and texels on it. Raises
     AvatarError where the field is no hand.
     """
@@ -75,7 +82,8 @@ def bake_hand(
         cap[fine.faces[fine.cap_faces].reshape(-1)] = True
         rest, _ = shape_hand(fine, betas)
         projected = project_template(rest, fine.faces, canonical.sdf_and_gradient, config.projection, held=cap)
-        mesh, vertices = template_mesh(fine, betas, projected.vertices), projected.vertices
+        vertices = rest if exact_template else projected.vertices
+        mesh = template_mesh(fine, betas, vertices)
         topology = mesh_topology(fine.faces, fine.uv, fine.uv_faces)
         skin, facing = projected.distance[~cap], projected.facing[~cap]
     elif config.surface == MARCHING:
@@ -89,6 +97,9 @@ def bake_hand(
     else:
         raise AvatarError(f"surface {config.surface!r} is neither {TEMPLATE!r} nor {MARCHING!r}")
     maps = bake_field(vertices, topology, canonical, config.texture_px)
+    if exact_template and config.surface == TEMPLATE:
+        upright = maps.normal.new_tensor([0.0, 0.0, 1.0]).expand_as(maps.normal)
+        maps = maps._replace(normal=upright.clone())
     metrics = {
         "surface_distance_mm": 1e3 * float(skin[facing].mean()) if bool(facing.any()) else float("inf"),
         "surface_distance_p95_mm": 1e3 * float(skin.quantile(0.95)),

@@ -86,6 +86,20 @@ class KnownSurfaceConfig:
 
 
 @dataclass(frozen=True)
+class KnownGeometryConfig:
+    """Fitting the finished geometry to the hand model's surface once more, normals included (ours)."""
+
+    steps: int = 0
+    """0 leaves it out."""
+    points_per_pose: int = 2_048
+    batch: int = 8_192
+    rate: float = 2e-3
+    normal: float = 50.0
+    """Weight of 1 − cosine beside squared millimetres."""
+    eikonal: float = 0.1
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """One training run."""
 
@@ -94,6 +108,8 @@ class TrainConfig:
     pretrain: PretrainConfig = field(default_factory=PretrainConfig)
     known: KnownSurfaceConfig = field(default_factory=KnownSurfaceConfig)
     """Of sets that know their skin (ours); off unless it has steps."""
+    last_geometry: KnownGeometryConfig = field(default_factory=KnownGeometryConfig)
+    """After the last step, before the skin is fitted again."""
     schedule: Schedule = field(default_factory=Schedule)
     pixels: PixelSampling = field(default_factory=PixelSampling)
     physical_rays: int = 1_027
@@ -157,6 +173,7 @@ def training_config(name: str) -> TrainConfig:
             small,
             pretrain=replace(small.pretrain, steps=5_000, poses=512, random_poses=256, batch=8_192),
             known=KnownSurfaceConfig(steps=5_000, batch=8_192),
+            last_geometry=KnownGeometryConfig(steps=2_500),
             # what is known lets the stages begin early: there is little left that rendering has to find
             schedule=replace(small.schedule, total_steps=3_000, importance=0.0, geometry=0.02, physical=0.3),
             loop_surface=True,

@@ -38,8 +38,8 @@ from .run import (
     PRETRAINING_SHARE,
     Run,
     Setting,
+    fit_known_again,
     fit_known_surface,
-    fit_known_surface_again,
     make_setting,
     new_run,
     pretrain,
@@ -50,8 +50,9 @@ from .subject_names import subjects_named
 
 log = logging.getLogger(__name__)
 
-CODE_AXES = 5
-"""Principal axes of the codes that a prior keeps, at most (PALM, 4.3)."""
+CODE_AXES = {"shape": 10, "appearance": 5}
+"""Principal axes of the codes that a prior keeps, at most. PALM (4.3) has 5 of both; hands' shapes here have ten betas, and five
+axes leave 0.3 mm of them out."""
 LAST_SHARE = 0.97
 """Of the progress bar, where what comes after the last step begins."""
 LOOKING_SHARE, PREPARED_SHARE = 0.1, 0.3
@@ -83,9 +84,9 @@ def train_prior(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         if run.step == 0 and not args.resume:
             save()
         metrics = train(setting, run, args.output, save, sub_progress(progress, PRETRAINING_SHARE, LAST_SHARE))
-        skin = fit_known_surface_again(setting, run, sub_progress(progress, LAST_SHARE, 1.0))
-        if skin and processes.leads:
-            facts |= {f"{name}_error_at_last": round(value, 5) for name, value in skin.items()}
+        last = fit_known_again(setting, run, sub_progress(progress, LAST_SHARE, 1.0))
+        if last and processes.leads:
+            facts |= {f"last_{name}": round(value, 5) for name, value in last.items()}
             metrics = validate(setting, run, silent)
         if processes.leads:
             seconds = time.monotonic() - started
@@ -209,7 +210,7 @@ def to_prior(setting: Setting, run: Run, hand: HandModel, facts: dict[str, Any],
     variance: dict[str, list[float]] = {}
     if len(setting.subjects) > 1:
         for kind, codes in (("shape", run.fields.shape_code.codes), ("appearance", run.fields.appearance_code.codes)):
-            bases[kind], share = fit_pca(codes.detach().cpu(), CODE_AXES)
+            bases[kind], share = fit_pca(codes.detach().cpu(), CODE_AXES[kind])
             variance[kind] = [round(float(value), 4) for value in share]
     return Prior(
         config=setting.config.fields,

@@ -29,6 +29,7 @@ from .distributed import Processes, anyone, sum_gradients, sum_scalars
 from .energy import step_energy, term_names
 from .evaluate import FrameRender, frame_metrics, mean_metrics, render_frame
 from .frames import Bodies, FrameStore
+from .known_geometry import KnownGeometry, fit_geometry, known_geometry
 from .known_surface import KnownSurface, fit_surface, known_surface
 from .metrics_file import MetricsFile
 from .optimiser import enter_stage, make_optimiser, take_step
@@ -71,6 +72,8 @@ class Setting:
     validation: FrameStore
     bodies: Bodies
     perceptual: PerceptualTerm
+    surface: HandModel
+    """As fine as distances and known surfaces are."""
     pool: PretrainPool
     """Distances to the hand model."""
     known: KnownSurface | None
@@ -106,6 +109,7 @@ def make_setting(
         FrameStore(tuple(validation), margin),
         Bodies(model, config.fields.box),
         perceptual_term(config.vgg16_weights, config.lpips_weights),
+        surface,
         pool,
         known,
         processes,
@@ -142,14 +146,34 @@ def fit_known_surface(setting: Setting, run: Run, progress: Progress) -> dict[st
     return fit_surface(run.fields, setting.known, bands, setting.config.known, setting.config.seed, progress)
 
 
-def fit_known_surface_again(setting: Setting, run: Run, progress: Progress) -> dict[str, float]:
-    """The same, gently, on the finished geometry."""
-    known = setting.config.known
-    gentle = replace(known, steps=known.last_steps, rate=known.last_rate)
-    if setting.known is None or not gentle.steps:
-        return {}
-    bands = all_bands(setting.config.fields, setting.device)
-    return fit_surface(run.fields, setting.known, bands, gentle, setting.config.seed, progress)
+def fit_known_again(setting: Setting, run: Run, progress: Progress) -> dict[str, float]:
+    """After the last step: the geometry against known surfaces, then the skin on it, gently; returns the mean errors."""
+    config = setting.config
+    bands = all_bands(config.fields, setting.device)
+    found: dict[str, float] = {}
+    if config.last_geometry.steps:
+        terms = fit_geometry(
+            run.fields,
+            setting.pool,
+            known_surfaces(setting),
+            bands,
+            config.last_geometry,
+            config.seed,
+            sub_progress(progress, 0.0, 0.5),
+        )
+        found |= {f"geometry_{name}": value for name, value in terms.items()}
+    gentle = replace(config.known, steps=config.known.last_steps, rate=config.known.last_rate)
+    if setting.known is not None and gentle.steps:
+        here = sub_progress(progress, 0.5, 1.0)
+        found |= fit_surface(run.fields, setting.known, bands, gentle, config.seed, here)
+    return found
+
+
+def known_surfaces(setting: Setting) -> KnownGeometry:
+    """Surface points and normals of every pose that geometry was pre-trained on."""
+    betas = {frame.subject: frame.betas for frame in setting.training.frames}
+    config = setting.config
+    return known_geometry(setting.pool, setting.subjects, betas, setting.surface, config.last_geometry, config.seed)
 
 
 def open_bands(setting: Setting, step: int) -> Bands:

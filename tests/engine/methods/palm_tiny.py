@@ -87,6 +87,9 @@ def tiny_prior() -> Prior:
         )
         for kind in ("shape", "appearance")
     }
+    with torch.no_grad():
+        for codes in (fields.shape_code.codes, fields.appearance_code.codes):
+            codes.normal_(0, 0.5, generator=generator)  # people who differ, or no look would be usual
     return Prior(
         config=FIELDS,
         subjects=("a", "b", "c"),

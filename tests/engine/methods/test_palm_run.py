@@ -11,7 +11,7 @@ from palm_tiny import APPEARANCE, CONFIG, SHAPE, tiny_photos, tiny_posed, tiny_p
 from engine.errors import Cancelled, CaptureError, PriorError
 from engine.hand.model import open_hand_model
 from engine.methods.palm import check_rays, minimise, personalize_prior
-from engine.methods.palm_config import with_steps
+from engine.methods.palm_config import published_energy, with_steps
 from engine.methods.palm_hands import first_unknowns
 from engine.methods.palm_rays import plan_rays
 from engine.progress import silent
@@ -58,7 +58,8 @@ def test_both_paths_go_the_same_way_and_a_seed_repeats_it():
 
 
 def test_codes_approach_the_hand_that_the_photos_show():
-    config = replace(with_steps(CONFIG, 60), rates=replace(CONFIG.rates, slow=2e-2))
+    # the photos' light is the prior's own, so its radiance field may judge to the end
+    config = published_energy(replace(with_steps(CONFIG, 60), rates=replace(CONFIG.rates, slow=2e-2)))
     unknowns, losses = run(config=config)
     assert float(losses["radiance"][-8:].mean()) < 0.9 * float(losses["radiance"][:8].mean())
     # from 0.18 and 0.64
