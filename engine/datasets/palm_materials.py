@@ -1,6 +1,6 @@
 """What a synthetic set knows of the skin in a PALM frame: true albedo and roughness, as `build.py cohort` writes them.
 
-SUBJECT/albedo/CAMERA/000001.png      8 bits a channel, sRGB: the base colour at each pixel's centre
+SUBJECT/albedo/CAMERA/000001.png      16 bits a channel, of which 8 are read; sRGB: the base colour at each pixel's centre
         roughness/CAMERA/000001.png   16 bits, linear: Blender's roughness, whose square is the BRDF's
 """
 

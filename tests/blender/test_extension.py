@@ -63,9 +63,10 @@ def test_package_holds_the_code_and_no_clutter(package):
 def test_package_leaves_out_what_the_add_on_does_not_use(tmp_path):
     """Built from a folder that holds one file of each kind that a checkout may hold."""
     wanted = {"__init__.py", "blender_manifest.toml", "build.py", "LICENSE", "assets/hand/a.npz", "engine/avatar/a.py"}
+    wanted |= {"assets/prior/open.palmprior/prior.json"}
     unwanted = (
         *(".ci/run", ".gitignore", ".venv/a.py", ".venv-bpy42/a.py", "Makefile", "README.md", "constraints.txt"),
-        *("assets/pictures/a.jpg", "assets/prior/a.npz", "assets/samples/hand.jpg", "benchmarks/a.py", "build/a.py"),
+        *("assets/pictures/a.jpg", "assets/samples/hand.jpg", "benchmarks/a.py", "build/a.py"),
         *("engine/__pycache__/a.pyc", "hand.palmhand/avatar.json", "out/hand.palmhand/avatar.json", "out/a.png"),
         *("palm_hands.egg-info/PKG-INFO", "palm_hands-0.1.0.zip", "pyproject.toml", "scene.blend", "scene.blend1"),
         *("shared/samples/a.jpg", "tests/blender/a.py", "tools/open_hand/a.py"),
