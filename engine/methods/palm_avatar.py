@@ -20,8 +20,10 @@ from ..errors import CaptureError
 from ..fields.bands import all_bands
 from ..fields.conditions import Conditions
 from ..hand.canonical import CanonicalBox
+from ..hand.mano import shape_hand
 from ..hand.mirror import mirror_points
 from ..hand.model import HandModel
+from ..hand.subdivide import subdivide_model
 from ..lighting.sg_light import sg_light_lobes, sg_to_image
 from ..progress import Progress, silent
 from ..rendering.avatar_bake import BakeConfig, BakedHand, bake_hand, ten_betas, write_baked
@@ -67,13 +69,14 @@ def write_personal_avatar(
     force: bool = False,
     progress: Progress = silent,
     more: Sequence[CapturedPhoto] = (),
+    rest_vertices: Tensor | None = None,
 ) -> Avatar:
     """Write FOLDER, whole or not at all; returns the avatar as read back.
 
     hand: what was found, always a right one; box: the prior's; capture, image [H,W,3] uint8 sRGB, mask [H,W] bool or [0,1]: the
     first photo's, as taken; model: of the capture's side, not subdivided (for a left hand the mirrored model of the prior);
-    prior: its name; more: the further photos that the hand was found in, with the same betas, for detail and to compare with.
-    Raises AvatarError, CaptureError, OutputError, Cancelled.
+    prior: its name; more: the further photos that the hand was found in, with the same betas, for detail and to compare with;
+    rest_vertices: as `bake_personal` takes them. Raises AvatarError, CaptureError, OutputError, Cancelled.
     """
     if capture.handedness != model.side:
         raise CaptureError(
@@ -82,7 +85,7 @@ def write_personal_avatar(
     timings: dict[str, float] = {}
     clock = time.monotonic()
     progress(0.0, "baking the skin")
-    baked = bake_personal(hand, box, model, torch.as_tensor(capture.betas).float(), config.bake)
+    baked = bake_personal(hand, box, model, torch.as_tensor(capture.betas).float(), config.bake, rest_vertices)
     environment = environment_of(hand.unknowns.light, capture.handedness)
     timings["bake"] = -(clock - (clock := time.monotonic()))
     progress(0.35, "looking for detail" if config.detail else "looking at what the photo shows")
@@ -128,18 +131,30 @@ def write_personal_avatar(
 
 
 def bake_personal(
-    hand: PersonalHand, box: CanonicalBox, model: HandModel, betas: Tensor, config: BakeConfig
+    hand: PersonalHand,
+    box: CanonicalBox,
+    model: HandModel,
+    betas: Tensor,
+    config: BakeConfig,
+    rest_vertices: Tensor | None = None,
 ) -> BakedHand:
     """Mesh and textures at zero pose with the codes found; a left model gets the fields in a mirror. Raises AvatarError.
 
-    Where the prior learned the hand model's own surface, the template keeps the shape that the capture found.
+    Where the prior learned the hand model's own surface, the template keeps the shape that the capture found: that of the betas,
+    or rest_vertices [V,3] of the model subdivided as the avatar is, where it found more (`outline_fit`).
     """
     field, side_box = personal_field(hand), box
     if model.side == "left":
         field = mirrored_field(field)
         side_box = dataclasses.replace(box, centre=(-box.centre[0], *box.centre[1:]))
-    device = hand.posed.root.device
-    return bake_hand(field, model.to(device), betas.to(device), side_box, config, hand.posed.beliefs.exact_surfaces)
+    device, kept = hand.posed.root.device, None
+    if hand.posed.beliefs.exact_surfaces:
+        finer = subdivide_model(model, config.subdivisions)
+        kept = shape_hand(finer, betas)[0]
+        if rest_vertices is not None and rest_vertices.shape == kept.shape:
+            kept = rest_vertices
+        kept = kept.to(device)
+    return bake_hand(field, model.to(device), betas.to(device), side_box, config, kept)
 
 
 def personal_field(hand: PersonalHand) -> CanonicalField:

@@ -19,9 +19,11 @@ from ..rendering.avatar_bake import BakeConfig
 from ..training.perceptual import perceptual_term, term_name
 from ..training.prior_file import WEIGHTS_FILE, Prior, check_hand_model, read_prior
 from .capture_check import check_capture
+from .config import HarpConfig, quality
 from .detail import DetailConfig
 from .harp import repeatable
 from .open_prior import prior_folder
+from .outline_fit import fit_outline
 from .output import outcome
 from .palm import personalize_prior
 from .palm_avatar import PalmAvatarConfig, write_personal_avatar
@@ -31,8 +33,8 @@ from .palm_photo import photo_of_capture
 from .palm_preview import previews_in
 from .photo_input import capture_metrics, captured_photos, device_named, provenance_of
 
-CAPTURE_SHARE, AVATAR_SHARE = 0.08, 0.15
-"""Of the progress bar."""
+CAPTURE_SHARE, OUTLINE_SHARE, AVATAR_SHARE = 0.08, 0.15, 0.15
+"""Of the progress bar: where the capture, and its outline, are done; what the avatar takes."""
 TEXTURE_PX = {"draft": 512, "standard": 1024, "paper": 1024}
 
 
@@ -51,13 +53,18 @@ def run_palm(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     captures = [shot.capture for shot in shots]
     for capture in captures:
         check_capture(capture)
-    photos = [photo_of_capture(*shot, device) for shot in shots]
     side = captures[0].handedness
+    outline = None
+    if len(shots) == 1:  # several photos share one shape, which no single outline may bend
+        here = sub_progress(progress, CAPTURE_SHARE, OUTLINE_SHARE)
+        outline = fit_outline(shots[0], hand_model_for(side, options_from(args)), outline_config(args), here)
+        shots = shots if outline is None else [shots[0]._replace(capture=outline.capture)]
+    photos = [photo_of_capture(*shot, device) for shot in shots]
     captured = time.monotonic()
     config = dataclasses.replace(palm_quality(args.quality), seed=args.seed)
     with tempfile.TemporaryDirectory(prefix="palm-hands-") as previews:
         look = previews_in(Path(previews), photos[0], side == "left")
-        here = sub_progress(progress, CAPTURE_SHARE, 1 - AVATAR_SHARE)
+        here = sub_progress(progress, OUTLINE_SHARE, 1 - AVATAR_SHARE)
         hand = personalize_prior(prior, photos, right, config, perceptual=perceptual, progress=here, look=look)
     found = time.monotonic()
     provenance = {
@@ -83,9 +90,15 @@ def run_palm(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
             args.force,
             sub_progress(progress, 1 - AVATAR_SHARE, 1.0),
             more=shots[1:],
+            rest_vertices=None if outline is None else outline.rest_vertices,
         )
     progress(1.0, "done", preview=args.output / "preview.png")
     return outcome(args.output, avatar, started)
+
+
+def outline_config(args: argparse.Namespace) -> HarpConfig:
+    """How the outline is followed."""
+    return dataclasses.replace(quality("draft" if args.quality == "draft" else "standard"), seed=args.seed)
 
 
 def avatar_config(args: argparse.Namespace) -> PalmAvatarConfig:

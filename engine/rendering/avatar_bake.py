@@ -65,13 +65,13 @@ def bake_hand(
     betas: Tensor,
     box: CanonicalBox,
     config: BakeConfig = BakeConfig(),
-    exact_template: bool = False,
+    kept: Tensor | None = None,
 ) -> BakedHand:
     """Mesh and textures of a canonical field.
 
     canonical: the hand at zero pose; model: the hand model that it was trained with, not subdivided; betas [≤10] of this person.
-    exact_template: the field was fitted to the model's own surface for these betas. The template then stays where it is and keeps
-    its own normals: between the two lies only what the field blurs and roughens.
+    kept: [V,3] canonical metres of the template as subdivided here, where the field was fitted to the model's own surface. The
+    template then lies there and has its own normals: what else the field says of its surface is blur and roughness.
     Metrics: mean and 95th percentile of the mesh's distance to the surface in mm, shares of vertices and texels on it. Raises
     AvatarError where the field is no hand.
     """
@@ -82,7 +82,7 @@ def bake_hand(
         cap[fine.faces[fine.cap_faces].reshape(-1)] = True
         rest, _ = shape_hand(fine, betas)
         projected = project_template(rest, fine.faces, canonical.sdf_and_gradient, config.projection, held=cap)
-        vertices = rest if exact_template else projected.vertices
+        vertices = projected.vertices if kept is None else kept
         mesh = template_mesh(fine, betas, vertices)
         topology = mesh_topology(fine.faces, fine.uv, fine.uv_faces)
         skin, facing = projected.distance[~cap], projected.facing[~cap]
@@ -97,7 +97,7 @@ def bake_hand(
     else:
         raise AvatarError(f"surface {config.surface!r} is neither {TEMPLATE!r} nor {MARCHING!r}")
     maps = bake_field(vertices, topology, canonical, config.texture_px)
-    if exact_template and config.surface == TEMPLATE:
+    if kept is not None and config.surface == TEMPLATE:
         upright = maps.normal.new_tensor([0.0, 0.0, 1.0]).expand_as(maps.normal)
         maps = maps._replace(normal=upright.clone())
     metrics = {
