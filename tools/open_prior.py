@@ -41,7 +41,8 @@ def main() -> None:
     parser.add_argument("--workers", default="2", help="Blender processes at a time (default 2)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda, of the training")
     args = parser.parse_args()
-    people, trained = args.work / "cohort", args.work / "open.palmprior"
+    work = args.work.resolve()  # the commands run elsewhere
+    people, trained = work / "cohort", work / "open.palmprior"
     resume = ["--resume"] if people.is_dir() else []
     call("build.py", "cohort", *COHORT, "--workers", args.workers, "--out", str(people), *resume)
     begun = (trained / "checkpoints").is_dir()

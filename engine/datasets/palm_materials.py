@@ -47,7 +47,7 @@ def load_materials(frame: PalmFrame, files: MaterialFiles) -> MaterialPixels:
     """Decode a frame's materials. Raises DatasetError naming a file that is damaged or of another size or depth."""
     albedo = _decode(files.albedo, frame, np.uint8)
     roughness = _decode(files.roughness, frame, np.uint16)
-    if albedo.ndim != 3 or roughness.ndim != 2:
+    if albedo.ndim != 3 or albedo.shape[2] < 3 or roughness.ndim != 2:
         raise DatasetError(
             f"{files.albedo} or {files.roughness} has the wrong number of channels: render the set again"
         )

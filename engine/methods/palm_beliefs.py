@@ -13,12 +13,17 @@ import torch
 from torch import Tensor
 
 from ..fields.codes import CodeBasis
-from ..lighting.sg_light import fibonacci_sg_light, sg_irradiance
+from ..lighting.sg_light import sg_irradiance
 from ..training.prior_file import Prior
 
 LEVEL_SPREAD, TINT_SPREAD = math.log(1.6), math.log(1.25)
 """Standard deviations of the logarithm of light: of its strength, from photo to photo as cameras expose; of one colour over the
 others."""
+DARKEST = 1e-6
+TEN = 10
+"""Betas of a person."""
+LARGEST_BETA = 100.0
+"""Beyond it, betas are nobody's."""
 LEAST_PEOPLE = 30
 """Fewer do not tell how codes follow from betas: ten betas and a constant are fitted to each axis."""
 FARTHEST = 2.5
@@ -30,8 +35,8 @@ class Beliefs(NamedTuple):
 
     appearance_spread: Tensor
     """[K'] standard deviation of the people's coefficients; infinite where it is not known."""
-    irradiance: Tensor
-    """[3] of the light that the prior's people were pictured in."""
+    irradiance: Tensor | None
+    """[3] of the light that the prior's people were pictured in; None where it has none."""
     shape: Tensor | None
     """[K] coefficients of people with the photos' betas; None where the prior does not tell."""
     exact_surfaces: bool
@@ -41,12 +46,12 @@ class Beliefs(NamedTuple):
 def beliefs_of(prior: Prior, betas: Tensor, like: Tensor) -> Beliefs:
     """Beliefs about a hand of these betas [10], with the dtype and device of `like`."""
     spread = coefficients(prior, "appearance").std(0)
-    light = fibonacci_sg_light() if prior.light is None else prior.light
+    light = None if prior.light is None else sg_irradiance(prior.light).clamp_min(DARKEST).to(like)
     unknown = torch.full_like(spread, torch.inf)
     shape = shape_from_betas(prior, betas)
     return Beliefs(
         torch.where(spread > 0, spread, unknown).to(like),
-        sg_irradiance(light).to(like),
+        light,
         None if shape is None else shape.to(like),
         knows_surfaces(prior),
     )
@@ -63,7 +68,8 @@ def knows_surfaces(prior: Prior) -> bool:
 def coefficients(prior: Prior, kind: str) -> Tensor:
     """[S,K] of the prior's people on its basis; kind: "shape" or "appearance"."""
     basis: CodeBasis = prior.bases[kind]
-    return (prior.weights[f"{kind}_code.codes"].float() - basis.mean) @ basis.components.T
+    codes = prior.weights[f"{kind}_code.codes"].float()
+    return codes if prior.codes_on_bases else (codes - basis.mean) @ basis.components.T
 
 
 def skin_belief(appearance: Tensor, beliefs: Beliefs) -> Tensor:
@@ -72,21 +78,24 @@ def skin_belief(appearance: Tensor, beliefs: Beliefs) -> Tensor:
 
 
 def light_belief(light: Tensor, beliefs: Beliefs) -> Tensor:
-    """() how unusual a light [L,7] is in strength and tint, in squared standard deviations."""
-    ratio = torch.log(sg_irradiance(light).clamp_min(1e-6) / beliefs.irradiance)
+    """() how unusual a light [L,7] is in strength and tint, in squared standard deviations; 0 where nothing is known."""
+    if beliefs.irradiance is None:
+        return light.new_zeros(())
+    ratio = torch.log(sg_irradiance(light).clamp_min(DARKEST) / beliefs.irradiance)
     level = ratio.mean()
     return (level / LEVEL_SPREAD).square() + ((ratio - level) / TINT_SPREAD).square().sum()
 
 
 def people_betas(prior: Prior) -> Tensor | None:
-    """[S,B] float64 betas of the prior's people; None where it does not tell them all, or tells nonsense."""
+    """[S,10] float64 betas of the prior's people; None where it does not tell them all, or tells nonsense."""
     told = prior.provenance.get("subject_betas")
     try:
         rows = [told[name] for name in prior.subjects] if isinstance(told, dict) else []
         people = torch.tensor(rows, dtype=torch.float64)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
-    return people if people.ndim == 2 and bool(torch.isfinite(people).all()) else None
+    sound = people.ndim == 2 and people.shape[1] == TEN and bool((people.abs() < LARGEST_BETA).all())
+    return people if sound else None
 
 
 def shape_from_betas(prior: Prior, betas: Tensor) -> Tensor | None:

@@ -74,6 +74,7 @@ def run_palm(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         "seed": args.seed,
         "steps": config.steps,
         "detail": args.detail,
+        "outline": outline is not None,
         "timings_s": {"capture": round(captured - started, 2), "codes": round(found - captured, 2)},
     }
     with repeatable(args.seed):

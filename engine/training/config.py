@@ -185,5 +185,11 @@ def training_config(name: str) -> TrainConfig:
 
 
 def with_steps(config: TrainConfig, steps: int) -> TrainConfig:
-    """The same run over another number of steps: every stage keeps its share."""
-    return replace(config, schedule=replace(config.schedule, total_steps=steps))
+    """The same run over another number of steps: every stage keeps its share, and so does what comes after the last step."""
+    share = min(steps / config.schedule.total_steps, 1.0)
+    return replace(
+        config,
+        schedule=replace(config.schedule, total_steps=steps),
+        known=replace(config.known, last_steps=round(config.known.last_steps * share)),
+        last_geometry=replace(config.last_geometry, steps=round(config.last_geometry.steps * share)),
+    )

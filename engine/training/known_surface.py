@@ -74,7 +74,10 @@ def known_surface(
     seed: int,
     progress: Progress,
 ) -> KnownSurface:
-    """Points of all frames. model: as finely refined as the pictures. Raises DatasetError where no frame knows its materials."""
+    """Points of all frames. model: as finely refined as the pictures.
+
+    Raises DatasetError for a frame without materials, and where no point is left.
+    """
     hands: dict[tuple[str, int], int] = {}
     poses: list[Tensor] = []
     parts: list[tuple[Tensor, ...]] = []
@@ -88,6 +91,10 @@ def known_surface(
         found = frame_points(frame, model, config.points_per_frame, generator_for(seed, place, POOL_SLOT))
         parts.append((found[0], torch.full((len(found[0]),), hands[key], device=found[0].device), *found[1:]))
     columns = [torch.cat(column) for column in zip(*parts, strict=True)]
+    if not len(columns[0]):
+        raise DatasetError(
+            "no pixel's normal agrees with the hand model's: are the set's poses and normals of this model?"
+        )
     owner = {name: place for place, name in enumerate(subjects)}
     subject = torch.tensor([owner[name] for name, _ in hands], device=model.v_template.device)
     points, hand, directions, normals, image, albedo, roughness = columns

@@ -71,6 +71,23 @@ def test_light_like_the_priors_costs_nothing_and_strength_and_tint_their_logarit
     torch.testing.assert_close(beliefs.irradiance, sg_irradiance(prior.light))
 
 
+def test_codes_that_are_coefficients_already_are_taken_as_they_are():
+    prior = tiny_prior()
+    wanted = torch.tensor([[1.0, -2.0], [0.5, 0.0], [0.0, 3.0]])
+    axes = {"shape_code.components": prior.bases["shape"].components}
+    weights = {**prior.weights, **axes, "shape_code.codes": wanted, "appearance_code.codes": wanted}
+    assert torch.equal(coefficients(dataclasses.replace(prior, weights=weights), "shape"), wanted)
+
+
+def test_a_prior_without_light_believes_nothing_of_it_and_a_dark_one_stays_finite():
+    unlit = beliefs_of(dataclasses.replace(tiny_prior(), light=None), torch.zeros(10), torch.zeros(()))
+    assert unlit.irradiance is None and float(light_belief(tiny_prior().light, unlit)) == 0
+    dark = tiny_prior().light.clone()
+    dark[:, 5] = 0
+    beliefs = beliefs_of(dataclasses.replace(tiny_prior(), light=dark), torch.zeros(10), torch.zeros(()))
+    assert torch.isfinite(light_belief(tiny_prior().light, beliefs))
+
+
 def test_gradients_of_the_beliefs():
     beliefs = beliefs_of(tiny_prior(), torch.zeros(10), torch.zeros((), dtype=torch.float64))
     light = (tiny_prior().light.double() * 1.3).requires_grad_(True)
@@ -87,11 +104,18 @@ def test_a_shape_starts_where_people_of_its_betas_are(crowd):
     torch.testing.assert_close(far.abs(), 2.5 * spread, atol=1e-4, rtol=1e-4)
 
 
+def all_betas(row: list) -> dict:
+    return {"subject_betas": dict.fromkeys("abc", row)}
+
+
 @pytest.mark.parametrize(
     "told",
-    [{}, {"subject_betas": {"a": [0.0] * 10}}, {"subject_betas": dict.fromkeys("abc", "x")},
-     {"subject_betas": {name: [math.nan] * 10 for name in "abc"}}, {"subject_betas": {name: [0.0] * 10 for name in "abc"}}],
-)  # fmt: skip
+    [
+        {},
+        {"subject_betas": {"a": [0.0] * 10}},
+        *(all_betas(row) for row in (["x"], [math.nan] * 10, [10**400] * 10, [1e300] * 10, [0.0] * 3, [0.0] * 10)),
+    ],
+)
 def test_a_prior_that_does_not_tell_or_knows_few_starts_at_its_mean(told):
     prior = dataclasses.replace(tiny_prior(), provenance=told)
     assert shape_from_betas(prior, torch.zeros(10)) is None
