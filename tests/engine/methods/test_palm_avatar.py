@@ -85,7 +85,9 @@ def test_a_left_hand_becomes_a_left_avatar(made, left):
     assert signed_volume(avatar) > 1e-4
     # the left hand's fingers point along +x
     assert avatar.mesh.vertices[:, 0].mean() > avatar.mesh.joints[0, 0]
-    assert np.allclose(avatar.capture.hand_pose, left.capture.hand_pose)
+    # refined on the outline, by a few degrees at most
+    assert 0 < np.abs(avatar.capture.hand_pose - left.capture.hand_pose).max() < 0.1
+    assert avatar.provenance["outline"] is True
     for name in ("seen.png", "photo.png", "mask.png", "preview.png", "environment.exr"):
         assert avatar.image(name) is not None, name
     assert np.array_equal(np.asarray(Image.open(avatar.image("photo.png"))), left.image)
