@@ -22,6 +22,7 @@ from ..progress import Progress
 from ..rendering.rasterize import interpolate
 from ..rendering.surface import vertex_normals
 from .config import KnownGeometryConfig
+from .evaluate import mean_metrics
 from .losses import eikonal, sdf_regression
 from .pretrain import PretrainPool, canonical_surface
 from .sampling import generator_for
@@ -122,6 +123,5 @@ def fit_geometry(
         recent = [*recent[-49:], {name: float(value.detach()) for name, value in terms.items()}]
         if step % 10 == 0:
             progress(share, f"geometry on known surfaces: {recent[-1]['place'] ** 0.5:.2f} mm off")
-    for parameter in fields.parameters():
-        parameter.grad = None
-    return {name: float(np.mean([row[name] for row in recent])) for name in (recent[0] if recent else {})}
+    fields.zero_grad(set_to_none=True)
+    return mean_metrics(recent)

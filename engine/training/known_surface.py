@@ -28,6 +28,7 @@ from ..rendering.rasterize import Fragments, interpolate, project_vertices, rast
 from ..rendering.ray_sets import pixel_rays
 from ..rendering.surface import vertex_normals
 from .config import KnownSurfaceConfig
+from .evaluate import mean_metrics
 from .losses import latent_energy
 from .pretrain import canonical_surface
 from .sampling import generator_for
@@ -199,9 +200,8 @@ def fit_surface(
         recent = [*recent[-49:], {name: float(value.detach()) for name, value in terms.items()}]
         if step % 10 == 0:
             progress(share, f"skin at known points: {255 * recent[-1]['known_albedo']:.1f}/255 off")
-    for parameter in fields.parameters():
-        parameter.grad = None
-    return {name: float(np.mean([row[name] for row in recent])) for name in (recent[0] if recent else {})}
+    fields.zero_grad(set_to_none=True)
+    return mean_metrics(recent)
 
 
 def _groups(fields: PalmFields, rate: float) -> Iterator[dict[str, object]]:
