@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from ..errors import DatasetError
 from .palm import PalmFrame
+from .palm_pixels import read_picture
 
 FULL_ROUGHNESS = 65_535
 
@@ -56,11 +56,7 @@ def load_materials(frame: PalmFrame, files: MaterialFiles) -> MaterialPixels:
 
 
 def _decode(path: Path, frame: PalmFrame, depth: type) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image)
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise DatasetError(f"{path} cannot be read as a picture: copy it again") from error
+    pixels = read_picture(path)
     if pixels.dtype != depth or pixels.shape[:2] != (frame.height, frame.width):
         raise DatasetError(
             f"{path} is {pixels.shape[1]}×{pixels.shape[0]} of {pixels.dtype}, not {frame.width}×{frame.height} of "

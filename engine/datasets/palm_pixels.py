@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -87,13 +88,18 @@ def _widen(mask: np.ndarray) -> np.ndarray:
     return cv2.dilate(mask.astype(np.uint8), np.ones((MARGIN_PX, MARGIN_PX), np.uint8), iterations=2) > 0
 
 
-def _decode(path: Path, frame: PalmFrame) -> np.ndarray:
-    """uint8 [H,W,C] of any 8-bit picture, of the camera's size."""
+def read_picture(path: Path, prepared: Callable[[Image.Image], Image.Image] = lambda image: image) -> np.ndarray:
+    """The pixels of a picture, as Pillow decodes it. Raises DatasetError naming a file that cannot be decoded."""
     try:
         with Image.open(path) as image:
-            pixels = np.asarray(_plain(image))
+            return np.asarray(prepared(image))
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise DatasetError(f"{path} cannot be read as a picture: copy it again") from error
+
+
+def _decode(path: Path, frame: PalmFrame) -> np.ndarray:
+    """uint8 [H,W,C] of any 8-bit picture, of the camera's size."""
+    pixels = read_picture(path, _plain)
     if pixels.dtype != np.uint8:
         raise DatasetError(f"{path} has {pixels.dtype} pixels, not 8 bits a channel: copy it again")
     if pixels.shape[:2] != (frame.height, frame.width):
