@@ -8,15 +8,13 @@ from __future__ import annotations
 
 def register() -> None:
     """Add the importer and the sidebar to Blender."""
-    from . import operators, panels
+    from . import registration
 
-    operators.register()
-    panels.register()
+    registration.register()
 
 
 def unregister() -> None:
     """Take them out again."""
-    from . import operators, panels
+    from . import registration
 
-    panels.unregister()
-    operators.unregister()
+    registration.unregister()

@@ -22,7 +22,7 @@ def enable_import_undo_disable(repository: str, avatar: str) -> dict:
     facts = {
         "operator": hasattr(bpy.types, "PALM_OT_import_avatar"),
         "panel": hasattr(bpy.types, "PALM_PT_hand"),
-        "same_code": sys.modules[f"{name}.palm_blender.operators"].__name__.startswith(name),
+        "same_code": sys.modules[f"{name}.palm_blender.operators.avatar"].__name__.startswith(name),
     }
     # undo needs a first state to return to
     bpy.ops.ed.undo_push(message="start")

@@ -1,4 +1,4 @@
-"""Operators: thin wrappers that call the building blocks and report one line."""
+"""Operators on avatars: importing one, and its shape."""
 
 # ruff: noqa: N801, RUF012  Blender prescribes these class names and attributes
 
@@ -9,11 +9,12 @@ from pathlib import Path
 import bpy
 from bpy_extras.io_utils import ImportHelper
 
-from ..engine.avatar.folder import read_avatar
-from ..engine.errors import PalmError
-from . import avatar, rig
-from .cleanup import whole_or_nothing
-from .console import one_line_errors
+from ...engine.avatar.folder import read_avatar
+from ...engine.errors import PalmError
+from .. import avatar, rig
+from ..cleanup import whole_or_nothing
+from ..console import one_line_errors
+from ..selection import selected_hand
 
 
 class PALM_OT_import_avatar(bpy.types.Operator, ImportHelper):
@@ -37,7 +38,7 @@ class PALM_OT_import_avatar(bpy.types.Operator, ImportHelper):
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        from . import lighting
+        from .. import lighting
 
         chosen = Path(bpy.path.abspath(self.filepath))
         folder = chosen if chosen.suffix == ".palmhand" else chosen.parent
@@ -82,15 +83,6 @@ class PALM_OT_fit_joints(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def selected_hand(context: bpy.types.Context) -> bpy.types.Object | None:
-    """The armature of the hand that is active, whether its mesh or its armature is."""
-    active = context.object
-    for item in (active, active.parent if active else None):
-        if item is not None and item.type == "ARMATURE" and rig.SIDE in item:
-            return item
-    return None
-
-
 def _draw_import(menu: bpy.types.Menu, context: bpy.types.Context) -> None:
     menu.layout.operator(PALM_OT_import_avatar.bl_idname, text="PALM Hand Avatar (.palmhand)")
 
@@ -99,12 +91,8 @@ CLASSES = (PALM_OT_import_avatar, PALM_OT_fit_joints)
 
 
 def register() -> None:
-    for item in CLASSES:
-        bpy.utils.register_class(item)
     bpy.types.TOPBAR_MT_file_import.append(_draw_import)
 
 
 def unregister() -> None:
     bpy.types.TOPBAR_MT_file_import.remove(_draw_import)
-    for item in reversed(CLASSES):
-        bpy.utils.unregister_class(item)

@@ -1,4 +1,4 @@
-"""The sidebar's PALM tab."""
+"""The sidebar's panel of the hand itself."""
 
 # ruff: noqa: N801  Blender prescribes these class names and attributes
 
@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import bpy
 
-from . import operators, rig
+from .. import rig
+from ..operators.avatar import PALM_OT_fit_joints, PALM_OT_import_avatar
+from ..selection import selected_hand
 
 
 class PALM_PT_hand(bpy.types.Panel):
@@ -18,8 +20,8 @@ class PALM_PT_hand(bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
-        layout.operator(operators.PALM_OT_import_avatar.bl_idname, icon="IMPORT")
-        hand = operators.selected_hand(context)
+        layout.operator(PALM_OT_import_avatar.bl_idname, icon="IMPORT")
+        hand = selected_hand(context)
         if hand is None:
             layout.label(text="Select a PALM hand to shape it")
             return
@@ -27,12 +29,7 @@ class PALM_PT_hand(bpy.types.Panel):
         column.label(text=f"Shape of {hand.name}")
         for index in range(10):
             column.prop(hand, f'["{rig.BETA.format(index)}"]', text=f"Shape {index + 1}")
-        layout.operator(operators.PALM_OT_fit_joints.bl_idname)
+        layout.operator(PALM_OT_fit_joints.bl_idname)
 
 
-def register() -> None:
-    bpy.utils.register_class(PALM_PT_hand)
-
-
-def unregister() -> None:
-    bpy.utils.unregister_class(PALM_PT_hand)
+CLASSES = (PALM_PT_hand,)

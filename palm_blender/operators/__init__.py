@@ -1,0 +1,1 @@
+"""Operators: thin wrappers that call the building blocks and report one line."""

@@ -1,0 +1,1 @@
+"""The panels of the sidebar's PALM tab, in the order of the work."""
