@@ -1,5 +1,7 @@
 # make demo [PHOTO=hand.jpg]   one photo → avatar → Blender scene → renders; prints where they are
 # make test                    everything CI checks
+# make test-gui                the add-on in a real Blender window (Debian packages in a folder; needs root)
+# make extension               the zip to install in Blender, built and validated: build/palm_hands-VERSION.zip
 # make bench                   the measured claims, printed
 # Each sets up all it needs in .venv on a machine with Python 3.11.
 
@@ -8,7 +10,7 @@ PHOTO ?=
 OUT ?= out
 ENV_PYTHON := .venv/bin/python
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test test-gui extension lint bench clean
 
 setup:
 	@$(PYTHON) tools/setup_env.py
@@ -24,6 +26,13 @@ lint: setup
 test: lint
 	@$(ENV_PYTHON) tools/setup_bpy.py
 	@$(ENV_PYTHON) tools/run_tests.py
+
+test-gui: setup
+	@$(ENV_PYTHON) tools/setup_gui.py
+	@$(ENV_PYTHON) -m pytest -p no:cacheprovider tests/gui
+
+extension: setup
+	@$(ENV_PYTHON) tools/build_extension.py
 
 bench: setup
 	$(ENV_PYTHON) benchmarks/capture.py

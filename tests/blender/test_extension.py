@@ -47,7 +47,8 @@ def test_manifest_is_valid_and_of_the_engine_s_version(package):
     extension_tool("validate", package)
     manifest = tomllib.loads((ROOT / "blender_manifest.toml").read_text())
     assert manifest["version"] == engine.__version__
-    assert manifest["license"] == ["SPDX:GPL-3.0-or-later"]
+    assert manifest["license"] == ["SPDX:GPL-3.0-or-later", "SPDX:CC0-1.0"]
+    assert all(0 < len(reason) <= 64 for reason in manifest["permissions"].values())
 
 
 def test_package_holds_the_code_and_no_clutter(package):
