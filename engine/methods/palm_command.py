@@ -18,15 +18,14 @@ from ..progress import Progress, sub_progress
 from ..rendering.avatar_bake import BakeConfig
 from ..training.perceptual import perceptual_term, term_name
 from ..training.prior_file import WEIGHTS_FILE, Prior, check_hand_model, read_prior
-from .capture_check import check_capture
-from .config import HarpConfig, quality
 from .detail import DetailConfig
 from .harp import repeatable
 from .open_prior import prior_folder
-from .outline_fit import fit_outline
+from .outline_fit import outline_config, refined_captures
 from .output import outcome
 from .palm import personalize_prior
 from .palm_avatar import PalmAvatarConfig, write_personal_avatar
+from .palm_beliefs import knows_surfaces
 from .palm_config import palm_quality
 from .palm_hands import check_prior_fits
 from .palm_photo import photo_of_capture
@@ -51,14 +50,13 @@ def run_palm(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     perceptual = perceptual_term(args.vgg16, args.lpips)
     shots = captured_photos(args, sub_progress(progress, 0.0, CAPTURE_SHARE))
     captures = [shot.capture for shot in shots]
-    for capture in captures:
-        check_capture(capture)
     side = captures[0].handedness
-    outline = None
-    if len(shots) == 1:  # several photos share one shape, which no single outline may bend
-        here = sub_progress(progress, CAPTURE_SHARE, OUTLINE_SHARE)
-        outline = fit_outline(shots[0], hand_model_for(side, options_from(args)), outline_config(args), here)
-        shots = shots if outline is None else [shots[0]._replace(capture=outline.capture)]
+    following = outline_config(args.quality, args.seed)
+    here = sub_progress(progress, CAPTURE_SHARE, OUTLINE_SHARE)
+    shots, rest_vertices, outline = refined_captures(
+        shots, hand_model_for(side, options_from(args)), following, knows_surfaces(prior), here
+    )
+    captures = [shot.capture for shot in shots]
     photos = [photo_of_capture(*shot, device) for shot in shots]
     captured = time.monotonic()
     config = dataclasses.replace(palm_quality(args.quality), seed=args.seed)
@@ -74,7 +72,7 @@ def run_palm(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         "seed": args.seed,
         "steps": config.steps,
         "detail": args.detail,
-        "outline": outline is not None,
+        "outline": outline,
         "timings_s": {"capture": round(captured - started, 2), "codes": round(found - captured, 2)},
     }
     with repeatable(args.seed):
@@ -91,15 +89,10 @@ def run_palm(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
             args.force,
             sub_progress(progress, 1 - AVATAR_SHARE, 1.0),
             more=shots[1:],
-            rest_vertices=None if outline is None else outline.rest_vertices,
+            rest_vertices=rest_vertices,
         )
     progress(1.0, "done", preview=args.output / "preview.png")
     return outcome(args.output, avatar, started)
-
-
-def outline_config(args: argparse.Namespace) -> HarpConfig:
-    """How the outline is followed."""
-    return dataclasses.replace(quality("draft" if args.quality == "draft" else "standard"), seed=args.seed)
 
 
 def avatar_config(args: argparse.Namespace) -> PalmAvatarConfig:

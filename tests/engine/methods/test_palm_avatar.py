@@ -87,7 +87,10 @@ def test_a_left_hand_becomes_a_left_avatar(made, left):
     assert avatar.mesh.vertices[:, 0].mean() > avatar.mesh.joints[0, 0]
     # refined on the outline, by a few degrees at most
     assert 0 < np.abs(avatar.capture.hand_pose - left.capture.hand_pose).max() < 0.1
-    assert avatar.provenance["outline"] is True
+    said = avatar.provenance["outline"]
+    assert said["taken"] and said["mask_iou"] >= said["mask_iou_before"]
+    # the metrics are of the refined capture, not of the one that was given
+    assert avatar.metrics["capture_mask_iou"] == pytest.approx(said["mask_iou"], abs=1e-4)
     for name in ("seen.png", "photo.png", "mask.png", "preview.png", "environment.exr"):
         assert avatar.image(name) is not None, name
     assert np.array_equal(np.asarray(Image.open(avatar.image("photo.png"))), left.image)
