@@ -18,15 +18,18 @@ from typing import Any
 
 from . import __version__
 from .errors import Cancelled, OutputError, PalmError
+from .parent import end_with_parent
 from .progress import BarProgress, JsonProgress, Progress, cancel_on_signal, silent
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "capture": ("engine.capture.command", "photo or video → hand pose, camera and mask"),
+    "look": ("engine.capture.look_command", "photo → what is seen in it, to be corrected before it is captured"),
     "personalize": ("engine.methods.command", "photo → avatar folder NAME.palmhand"),
     "train-prior": ("engine.training.command", "pictures of many hands → learned prior NAME.palmprior"),
     "bake-subject": ("engine.methods.subject_command", "one of a prior's subjects → avatar folder NAME.palmhand"),
     "import-prior": ("engine.training.official_command", "published PALM checkpoint → prior NAME.palmprior"),
     "evaluate": ("engine.evaluation.command", "data set with known truth → table, report and sheets of methods"),
+    "check": ("engine.evaluation.check_command", "what works here: device, prior, hand model, landmarks, versions"),
 }
 
 
@@ -40,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         format="%(levelname)s %(name)s: %(message)s",
     )
     follows = os.environ.get("RANK", "0") != "0"  # one of torchrun's processes, of which the first reports
+    if args.parent_pipe:
+        end_with_parent()
     reporter: Progress = (
         silent if follows or args.progress == "none" else JsonProgress() if args.progress == "json" else BarProgress()
     )
@@ -81,6 +86,11 @@ def _parser() -> argparse.ArgumentParser:
             help="bar: for people (default); json: one JSON object a line on stdout; none",
         )
         verb.add_argument("-v", "--verbose", action="store_true", help="log what is decided, on stderr")
+        verb.add_argument(
+            "--parent-pipe",
+            action="store_true",
+            help="end when standard input ends: for programs that start the engine",
+        )
         importlib.import_module(module).add_arguments(verb)
     return parser
 

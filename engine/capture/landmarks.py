@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 
-from ..errors import CaptureError, MissingDependencyError
+from ..errors import CaptureError
 from ..hand.joints import to_palm
+from .landmark_models import FoundHand, hand_finder
 from .quiet import quiet_stderr
 
 log = logging.getLogger(__name__)
@@ -58,57 +56,28 @@ class HandLandmarks:
         return float(np.hypot(*(self.box[2:] - self.box[:2])))
 
 
-def _mediapipe() -> ModuleType:
-    os.environ.setdefault("GLOG_minloglevel", "3")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        import mediapipe
-    except ImportError as error:
-        raise MissingDependencyError(
-            "finding hands needs MediaPipe: install the `capture` extra (pip install -e .[capture] in the checkout, "
-            "Python 3.12 or older), or give --keypoints"
-        ) from error
-    logging.getLogger("absl").setLevel(logging.ERROR)
-    return mediapipe
-
-
 class HandDetector:
     """MediaPipe's hand landmarker. A context manager; `tracking` follows hands from frame to frame."""
 
     def __init__(self, tracking: bool = False, max_hands: int = 4, confidence: float = MIN_CONFIDENCE):
         with quiet_stderr():
-            self._hands = _mediapipe().solutions.hands.Hands(
-                static_image_mode=not tracking,
-                max_num_hands=max_hands,
-                model_complexity=1,
-                min_detection_confidence=confidence,
-                min_tracking_confidence=confidence,
-            )
+            self._find = hand_finder(tracking, max_hands, confidence)
             # the graph starts its threads, and writes its messages, with the first picture
-            self._hands.process(np.zeros((64, 64, 3), np.uint8))
+            self._find(np.zeros((64, 64, 3), np.uint8))
 
     def __enter__(self) -> HandDetector:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._hands.close()
+        self._find.close()
 
     def __call__(self, image: np.ndarray) -> list[HandLandmarks]:
         """All hands of an image [H,W,3] uint8 RGB, largest first."""
         height, width = image.shape[:2]
         image = skin_tinted(image) if is_colourless(image) else image
         with quiet_stderr():
-            result = self._hands.process(np.ascontiguousarray(image))
-        if not result.multi_hand_landmarks:
-            return []
-        hands = []
-        for points, world, label in zip(
-            result.multi_hand_landmarks,
-            result.multi_hand_world_landmarks,
-            result.multi_handedness,
-            strict=True,
-        ):
-            hands.append(_from_mediapipe(points, world, label.classification[0], width, height))
+            found = self._find(np.ascontiguousarray(image))
+        hands = [_from_mediapipe(hand, width, height) for hand in found]
         return _without_doubles(sorted(hands, key=lambda hand: -hand.diagonal))
 
 
@@ -130,17 +99,13 @@ def skin_tinted(image: np.ndarray) -> np.ndarray:
     return (255 * brightness[..., None] ** np.array(SKIN_GAMMAS, np.float32) + 0.5).clip(0, 255).astype(np.uint8)
 
 
-def _from_mediapipe(points: Any, world: Any, label: Any, width: int, height: int) -> HandLandmarks:
-    flat = np.array([[p.x * width, p.y * height] for p in points.landmark])
-    metric = np.array([[p.x, p.y, p.z] for p in world.landmark])
-    # MediaPipe assumes a selfie, flipped like a mirror: what it calls Right is a left hand in a plain photo
-    handedness = "left" if label.label == "Right" else "right"
+def _from_mediapipe(hand: FoundHand, width: int, height: int) -> HandLandmarks:
     return HandLandmarks(
-        handedness,
-        float(label.score),
-        to_palm(flat, "mediapipe"),
+        hand.handedness,
+        hand.score,
+        to_palm(hand.flat * (width, height), "mediapipe"),
         np.ones(21),
-        to_palm(metric, "mediapipe"),
+        to_palm(hand.metric, "mediapipe"),
         MEDIAPIPE_TIP_FRACTION,
     )
 

@@ -55,6 +55,16 @@ def overlay(
     return _with_caption(sheet, caption) if caption else sheet
 
 
+def masked_view(image: np.ndarray, mask: np.ndarray, longest_px: int = MOST_SIDE_PX) -> np.ndarray:
+    """The photo [H,W,3] uint8, grey outside the mask [H,W] bool, the mask's border drawn; its longer side at most longest_px."""
+    height, width = image.shape[:2]
+    scale = min(1.0, longest_px / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    seen = _dim_outside(cv2.resize(image, size, interpolation=cv2.INTER_AREA), mask, size)
+    _outline(seen, mask, size, max(1, round(max(size) / 700)))
+    return seen
+
+
 def _dim_outside(photo: np.ndarray, mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     inside = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)[..., None]
     grey = photo.mean(-1, keepdims=True) * 0.55 + 30

@@ -1,0 +1,44 @@
+"""Ending with the program that started the engine, however that program ends.
+
+Blender hands the engine a pipe as standard input and keeps the other end open. Any end of Blender, a crash or a kill
+included, closes the pipe, on every system, and that is all this needs to notice.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from typing import BinaryIO
+
+GRACE_S = 15.0
+"""From the parent's end to the engine's own by force, for work that cannot be cancelled in time."""
+NICENESS = 5
+"""Added to the process's own: whoever waits for the engine is using the machine meanwhile."""
+
+
+def end_with_parent(stream: BinaryIO | None = None, grace_s: float = GRACE_S) -> None:
+    """Cancel this process once `stream` (standard input) ends, and kill it with its children `grace_s` after that.
+
+    Also lowers the process's priority. Returns at once.
+    """
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    watched = stream if stream is not None else sys.stdin.buffer
+    threading.Thread(target=_wait_for_end, args=(watched, grace_s), name="parent", daemon=True).start()
+
+
+def _wait_for_end(stream: BinaryIO, grace_s: float) -> None:
+    # what the parent writes has no meaning; only the end has
+    while stream.read(4096):
+        pass
+    threading.Timer(grace_s, _end_by_force).start()
+    # as if the user had cancelled: outputs stay whole, temporary files are removed
+    signal.raise_signal(signal.SIGTERM)
+
+
+def _end_by_force() -> None:
+    if os.name == "posix" and os.getpgid(0) == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(130)
