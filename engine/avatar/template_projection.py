@@ -77,7 +77,17 @@ def project_template(
         if bool(lost.any()):
             displacement[lost] = (average @ displacement)[lost]
         displacement = displacement * moving[:, None]
-    here = start + displacement
+    return template_on_surface(start + displacement, faces, sdf_and_gradient, config)
+
+
+def template_on_surface(
+    vertices: Tensor,
+    faces: Tensor,
+    sdf_and_gradient: Callable[[Tensor], tuple[Tensor, Tensor]],
+    config: ProjectionConfig = ProjectionConfig(),
+) -> Projected:
+    """How a template [V,3] lies to a surface, where it is: nothing moves. Arguments as `project_template`'s. No gradient."""
+    here = vertices.detach()
     value, gradient = _ask(sdf_and_gradient, here)
     facing = _facing(here, faces, gradient, config)
     return Projected(here, value.abs() / gradient.norm(dim=1).clamp_min(0.3), facing)

@@ -147,14 +147,21 @@ def bake_personal(
     if model.side == "left":
         field = mirrored_field(field)
         side_box = dataclasses.replace(box, centre=(-box.centre[0], *box.centre[1:]))
-    device, kept = hand.posed.root.device, None
-    if hand.posed.beliefs.exact_surfaces:
-        finer = subdivide_model(model, config.subdivisions)
-        kept = shape_hand(finer, betas)[0]
-        if rest_vertices is not None and rest_vertices.shape == kept.shape:
-            kept = rest_vertices
-        kept = kept.to(device)
+    device = hand.posed.root.device
+    kept = kept_template(hand, model, betas, config, rest_vertices)
     return bake_hand(field, model.to(device), betas.to(device), side_box, config, kept)
+
+
+def kept_template(
+    hand: PersonalHand, model: HandModel, betas: Tensor, config: BakeConfig, rest_vertices: Tensor | None = None
+) -> Tensor | None:
+    """[V,3] canonical metres of the template where the avatar keeps it (see `bake_personal`); None where it does not."""
+    if not hand.posed.beliefs.exact_surfaces:
+        return None
+    kept = shape_hand(subdivide_model(model, config.subdivisions), betas)[0]
+    if rest_vertices is not None and rest_vertices.shape == kept.shape:
+        kept = rest_vertices
+    return kept.to(hand.posed.root.device)
 
 
 def personal_field(hand: PersonalHand) -> CanonicalField:

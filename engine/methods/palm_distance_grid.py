@@ -7,15 +7,15 @@ surface, where a tenth of a millimetre decides whether it shadows itself, they a
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample, max_pool3d
 
 from ..hand.deformer import Canonical
-from ..rendering.occupancy import Occupancy
-from ..rendering.scene import Appearance, ImplicitScene, SurfaceSample
+from ..rendering.scene import ImplicitScene
+from ..rendering.scene_like import SceneLike
 from ..rendering.surface_search import query_in_chunks
 
 NEAR_M = 0.0005
@@ -24,22 +24,12 @@ FAR_M = 0.015
 """Metres: larger distances count as this, for where there is no canonical place they mean nothing."""
 
 
-class GridScene(NamedTuple):
+@dataclass(frozen=True)
+class GridScene(SceneLike):
     """An implicit hand whose distances come from a grid."""
 
-    hand: ImplicitScene
     distances: Tensor
     """[B,1,N,N,N] metres, at most FAR_M, at the nodes of the refined occupancy grid; indexed x, y, z."""
-
-    @property
-    def root(self) -> Tensor:
-        """[B,4,4] root space → world."""
-        return self.hand.root
-
-    @property
-    def occupancy(self) -> Occupancy:
-        """Where the hands can be."""
-        return self.hand.occupancy
 
     def query_sdf(self, points_s: Tensor, hand: Tensor) -> Canonical:
         """Distances: between the grid's nodes linear along each axis, near the surface the fields'. No canonical places."""
@@ -55,20 +45,6 @@ class GridScene(NamedTuple):
         sdf[near] = query_in_chunks(self.hand, points_s[near], hand[near])
         nowhere = points_s.new_zeros(1, 3, 3).expand(len(points_s), 3, 3)
         return Canonical(torch.zeros_like(points_s), sdf, torch.zeros_like(hand, dtype=torch.bool), nowhere, nowhere)
-
-    def evaluate(
-        self, points_s: Tensor, canonical: Canonical, hand: Tensor, gradient: bool = True, pose_gradient: bool = False
-    ) -> SurfaceSample:
-        """As the hand itself."""
-        return self.hand.evaluate(points_s, canonical, hand, gradient, pose_gradient)
-
-    def density(self, sdf: Tensor) -> Tensor:
-        """As the hand itself, 1/m."""
-        return self.hand.density(sdf)
-
-    def appearance(self, sample: SurfaceSample, directions_w: Tensor | None, materials: bool) -> Appearance:
-        """As the hand itself."""
-        return self.hand.appearance(sample, directions_w, materials)
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ it is at that time: a surface that moves within their reach still finds some, at
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -16,10 +17,9 @@ from ..fields.density import laplace_density
 from ..hand.deformer import Canonical
 from ..rendering.compositing import rendering_weights
 from ..rendering.implicit_hand import ImplicitHand
-from ..rendering.occupancy import Occupancy
 from ..rendering.ray_sampling import RayIntervals
 from ..rendering.ray_sets import to_root_space
-from ..rendering.scene import Appearance, SurfaceSample
+from ..rendering.scene_like import SceneLike
 from ..rendering.surface_search import find_surface, place_samples
 from ..rendering.volume import PackedSamples, surface_samples
 from ..training.losses import tangent_shift
@@ -48,40 +48,16 @@ class FixedSamples(NamedTuple):
     """[C,3] metres: the hair by which it looks aside, along that hand's tangents."""
 
 
-class SoftScene(NamedTuple):
-    """An implicit hand whose density has a wider shell. Answers what placing samples asks."""
+@dataclass(frozen=True)
+class SoftScene(SceneLike):
+    """An implicit hand whose density has a wider shell."""
 
-    hand: ImplicitHand
     width: Tensor
     """() metres."""
-
-    @property
-    def root(self) -> Tensor:
-        """[B,4,4] root space → world."""
-        return self.hand.root
-
-    @property
-    def occupancy(self) -> Occupancy:
-        """Where the hands can be."""
-        return self.hand.occupancy
-
-    def query_sdf(self, points_s: Tensor, hand: Tensor) -> Canonical:
-        """As the hand itself."""
-        return self.hand.query_sdf(points_s, hand)
-
-    def evaluate(
-        self, points_s: Tensor, canonical: Canonical, hand: Tensor, gradient: bool = True, pose_gradient: bool = False
-    ) -> SurfaceSample:
-        """As the hand itself."""
-        return self.hand.evaluate(points_s, canonical, hand, gradient, pose_gradient)
 
     def density(self, sdf: Tensor) -> Tensor:
         """1/m, over the wider shell."""
         return laplace_density(sdf, self.width)
-
-    def appearance(self, sample: SurfaceSample, directions_w: Tensor | None, materials: bool) -> Appearance:
-        """As the hand itself."""
-        return self.hand.appearance(sample, directions_w, materials)
 
 
 @torch.no_grad()

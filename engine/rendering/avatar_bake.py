@@ -16,7 +16,7 @@ from torch import Tensor
 from ..avatar.field_mesh import carried_mesh, template_mesh
 from ..avatar.folder import Avatar, AvatarMesh, CaptureInfo, write_avatar
 from ..avatar.marching import extract_surface
-from ..avatar.template_projection import ProjectionConfig, project_template
+from ..avatar.template_projection import ProjectionConfig, project_template, template_on_surface
 from ..avatar.texture_files import write_environment, write_png16
 from ..errors import AvatarError
 from ..hand.atlas import with_texture_charts
@@ -72,17 +72,20 @@ def bake_hand(
     canonical: the hand at zero pose; model: the hand model that it was trained with, not subdivided; betas [≤10] of this person.
     kept: [V,3] canonical metres of the template as subdivided here, where the field was fitted to the model's own surface. The
     template then lies there and has its own normals: what else the field says of its surface is blur and roughness.
-    Metrics: mean and 95th percentile of the mesh's distance to the surface in mm, shares of vertices and texels on it. Raises
-    AvatarError where the field is no hand.
+    Metrics, of the mesh that is returned: mean and 95th percentile of its distance to the surface in mm, shares of vertices and
+    texels on it. Raises AvatarError where the field is no hand.
     """
     device = model.v_template.device
     if config.surface == TEMPLATE:
         fine = subdivide_model(with_texture_charts(model), config.subdivisions)
         cap = torch.zeros(len(fine.v_template), dtype=torch.bool, device=device)
         cap[fine.faces[fine.cap_faces].reshape(-1)] = True
-        rest, _ = shape_hand(fine, betas)
-        projected = project_template(rest, fine.faces, canonical.sdf_and_gradient, config.projection, held=cap)
-        vertices = projected.vertices if kept is None else kept
+        asked = (fine.faces, canonical.sdf_and_gradient, config.projection)
+        if kept is None:
+            projected = project_template(shape_hand(fine, betas)[0], *asked, held=cap)
+        else:
+            projected = template_on_surface(kept, *asked)
+        vertices = projected.vertices
         mesh = template_mesh(fine, betas, vertices)
         topology = mesh_topology(fine.faces, fine.uv, fine.uv_faces)
         skin, facing = projected.distance[~cap], projected.facing[~cap]
@@ -106,8 +109,10 @@ def bake_hand(
         "vertices_on_surface": float((facing & (skin < 1e-3)).float().mean()),
         "texels_on_surface": float(maps.on_surface[maps.inside].float().mean()),
     }
-    if not metrics["vertices_on_surface"] > LEAST_ON_SURFACE:
-        share = f"{metrics['vertices_on_surface']:.0%}"
+    # a template that is kept lies beside the field's surface as far as that is wrong; its texels look for it, as far as they may
+    found = metrics["vertices_on_surface" if kept is None else "texels_on_surface"]
+    if not found > LEAST_ON_SURFACE:
+        share = f"{found:.0%}"
         raise AvatarError(f"only {share} of the hand's mesh found the field's surface: train or personalise it further")
     return BakedHand(mesh, topology, maps, metrics)
 
@@ -127,9 +132,10 @@ def bake_avatar(
     metrics: Mapping[str, Any] | None = None,
     config: BakeConfig = BakeConfig(),
     force: bool = False,
+    kept: Tensor | None = None,
 ) -> Avatar:
-    """Bake (`bake_hand`) and write (`write_baked`) an avatar folder. Raises AvatarError, OutputError."""
-    baked = bake_hand(canonical, model, betas, box, config)
+    """Bake (`bake_hand`, to which `kept` goes) and write (`write_baked`) an avatar folder. Raises AvatarError, OutputError."""
+    baked = bake_hand(canonical, model, betas, box, config, kept)
     avatar = Avatar(
         handedness=model.side,
         method=method,

@@ -170,6 +170,10 @@ def test_a_template_that_is_kept_stays_where_it_is(hand_field) -> None:
     assert np.abs(moved.mesh.vertices - rest.numpy()).max() > 1e-4
     assert torch.equal(kept.maps.normal, torch.tensor([0.0, 0.0, 1.0]).expand(64, 64, 3))
     torch.testing.assert_close(kept.maps.albedo, moved.maps.albedo, atol=0.1, rtol=0)
+    # what is measured is the mesh that is returned: a template beside the surface is not on it
+    beside = bake_hand(field, open_hand_model(), betas, OPEN_BOX, small, rest + rest.new_tensor([0.0, 0.0, 0.001]))
+    assert kept.metrics["surface_distance_mm"] > moved.metrics["surface_distance_mm"]
+    assert beside.metrics["surface_distance_p95_mm"] > 0.7 > moved.metrics["surface_distance_p95_mm"]
 
 
 def test_failures_leave_nothing(tmp_path: Path, hand_field) -> None:
