@@ -72,10 +72,11 @@ def run(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     from .contact_sheet import write_sheet
     from .harp_relit import ProtocolConfig
     from .packages import metric_package
-    from .personalisers import METHODS, MakingConfig, check_methods
+    from .personalisers import METHODS, check_methods
     from .relit_set import read_relit_set
     from .report import report_of, table_of
     from .run import evaluate_all
+    from .settings import MakingConfig
 
     for name in ("skimage", "flip_evaluator"):
         metric_package(name)

@@ -37,8 +37,9 @@ from ..progress import Progress, silent, sub_progress
 from ..training.perceptual import PerceptualTerm, perceptual_term
 from .avatar_picture import AvatarPicture, PictureConfig, picture_avatar, posable
 from .frame_scores import Scores, frame_scores
-from .personalisers import METHODS, Making, MakingConfig, identity_of
+from .personalisers import METHODS, Making, identity_of
 from .relit_set import FrameLight, LitFrame, RelitSequence, read_light
+from .settings import MakingConfig, differences
 from .shape_light_metrics import light_error
 from .true_frame import true_frame
 
@@ -115,9 +116,11 @@ def unit_avatar(
     identity = identity_of(method, sequence, config.making)
     folder = out / "avatars" / sequence.name / f"{method}.palmhand"
     try:
-        if read_avatar(folder).provenance.get("evaluation") == identity:
+        made = read_avatar(folder).provenance.get("evaluation")
+        if made == identity:
             return folder
-        log.info("%s was made with other settings: it is made anew", folder)
+        other = differences(made, identity) if isinstance(made, dict) else "everything"
+        log.warning("%s was made with another %s: it is made anew", folder, other)
     except AvatarError:
         pass
     folder.parent.mkdir(parents=True, exist_ok=True)

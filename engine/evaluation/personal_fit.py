@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
 import zipfile
@@ -13,12 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ..fields.codes import CodeBasis
 from ..files import atomic_file
 from ..hand.model import open_hand_model
 from ..methods.palm import PersonalHand, personalize_prior
 from ..methods.palm_config import PersonaliseConfig
-from ..methods.palm_hands import Unknowns, first_unknowns, pose_prior
+from ..methods.palm_hands import Unknowns, first_unknowns, pose_prior, with_raw_codes
 from ..methods.palm_photo import PalmPhoto, cropped_photo, photo_of_capture
 from ..methods.photo_input import CapturedPhoto
 from ..progress import Progress
@@ -49,27 +47,26 @@ def fitted_hand(
     config: PersonaliseConfig,
     perceptual: PerceptualTerm,
     progress: Progress,
+    raw_codes: bool = False,
 ) -> Fit:
-    """The prior fitted to the photo: read from `kept` (an .npz) where a fit of the same identity is there, else made and kept."""
+    """The prior fitted to the photo: read from `kept` (an .npz) where a fit of the same identity is there, else made and kept.
+
+    raw_codes: as `personalize_prior` takes it.
+    """
     found = _read(kept, identity)
     if found is not None:
         progress(0.9, "posing the prior")
         posed = pose_prior(prior, open_hand_model("right"), [_photo(seen, config)], config.render.band_m)
+        posed = with_raw_codes(posed) if raw_codes else posed
         return Fit(PersonalHand(posed, found[0], {}), found[1])
     started = time.monotonic()
     photo = photo_of_capture(seen.capture, seen.image, seen.mask)
-    hand = personalize_prior(prior, [photo], open_hand_model("right"), config, perceptual=perceptual, progress=progress)
+    hand = personalize_prior(
+        prior, [photo], open_hand_model("right"), config, perceptual=perceptual, progress=progress, raw_codes=raw_codes
+    )
     seconds = time.monotonic() - started
     _write(kept, hand.unknowns, seconds, identity)
     return Fit(hand, seconds)
-
-
-def with_raw_codes(prior: Prior) -> Prior:
-    """The prior whose unknowns are the codes themselves, from the mean on: every axis of code space, none of it principal."""
-    bases = {
-        kind: CodeBasis(basis.mean, torch.eye(len(basis.mean)).to(basis.mean)) for kind, basis in prior.bases.items()
-    }
-    return dataclasses.replace(prior, bases=bases)
 
 
 def _photo(seen: CapturedPhoto, config: PersonaliseConfig) -> PalmPhoto:

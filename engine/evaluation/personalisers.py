@@ -3,48 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import InputError
-from ..files import sha256_of
 from ..hand.model import open_hand_model
-from ..methods.config import quality
 from ..methods.harp import personalize, repeatable
+from ..methods.outline_fit import Refined, refined_captures
 from ..methods.output import write_personalised
-from ..methods.palm_avatar import PalmAvatarConfig, write_personal_avatar
-from ..methods.palm_beliefs import people_betas
-from ..methods.palm_command import TEXTURE_PX
-from ..methods.palm_config import PersonaliseConfig, palm_quality, published_energy
+from ..methods.palm_avatar import write_personal_avatar
+from ..methods.palm_beliefs import knows_surfaces, people_betas
 from ..methods.palm_hands import check_prior_fits
-from ..methods.photo_input import CapturedPhoto
+from ..methods.photo_input import CapturedPhoto, capture_metrics
 from ..progress import Progress, sub_progress
-from ..rendering.avatar_bake import BakeConfig
 from ..training.perceptual import perceptual_term
-from ..training.prior_file import WEIGHTS_FILE, Prior, read_prior
+from ..training.prior_file import Prior, read_prior
 from .known_capture import captured
-from .personal_fit import Fit, fitted_hand, mean_hand, with_raw_codes
+from .personal_fit import Fit, fitted_hand, mean_hand
 from .relit_set import RelitSequence
+from .settings import MakingConfig, PalmSettings, harp_settings, identity_of_fit, palm_settings
+from .settings import identity_of as identity_from
 from .unlit_avatar import write_unlit_avatar
 
-CAPTURES = ("known", "detected")
-
-
-@dataclass(frozen=True)
-class MakingConfig:
-    """How avatars are made. Whatever here changes an avatar is part of its `identity`."""
-
-    prior: Path | None = None
-    prior_no_normals: Path | None = None
-    """One trained without scan normals, for the ablation."""
-    quality: str = "standard"
-    capture: str = "known"
-    """"known": pose, camera and mask of the set; "detected": by the detector, with the set's focal length."""
-    seed: int = 0
-    vgg16: Path | None = None
-    lpips: Path | None = None
+CAPTURED_SHARE, OUTLINE_SHARE, FITTED_SHARE = 0.05, 0.15, 0.7
+"""Of an avatar's progress: where the capture, its outline and the codes are done."""
 
 
 class Making(NamedTuple):
@@ -73,78 +59,95 @@ class Method:
     about: str = ""
     estimates_light: bool = True
     """Whether the avatar's environment is somebody's guess at the photo's light."""
+    settings: Callable[[MakingConfig], Any] | None = None
+    """Everything that it is told, as a dataclass."""
 
 
 def make_harp(making: Making) -> None:
     """HARP on the photo."""
     from ..hand.atlas import with_texture_charts
 
-    config = making.config
-    seen = _captured(making, 0.05)
-    # HARP has no finer quality than the standard one
-    wanted = quality("standard" if config.quality == "paper" else config.quality)
-    wanted = dataclasses.replace(wanted, seed=config.seed, vgg16_weights=config.vgg16)
+    seen = _captured(making)
     model = with_texture_charts(open_hand_model(seen.capture.handedness))
-    part = sub_progress(making.progress, 0.05, 0.95)
-    result = personalize(seen.capture, seen.image, seen.mask, model, wanted, part)
+    part = sub_progress(making.progress, CAPTURED_SHARE, 0.95)
+    result = personalize(seen.capture, seen.image, seen.mask, model, harp_settings(making.config), part)
     write_personalised(making.folder, result, {"evaluation": dict(making.identity)}, {}, force=True)
 
 
-def make_palm(making: Making) -> None:
-    """The prior's codes fitted to the photo, and the photo's detail on top."""
-    _write_palm(making, "codes", detail=True)
-
-
-def make_palm_codes(making: Making) -> None:
-    """The prior's codes fitted to the photo: the paper's method."""
-    _write_palm(making, "codes")
-
-
-def make_mean(making: Making) -> None:
-    """The prior's mean hand, whatever the photo shows."""
-    _write_palm(making, "mean")
-
-
-def make_palm_raw(making: Making) -> None:
-    """Codes fitted as they are, not on the principal axes."""
-    _write_palm(making, "raw")
-
-
-def make_palm_published(making: Making) -> None:
-    """Codes fitted by equation 16 and nothing else."""
-    _write_palm(making, "published")
-
-
-def make_palm_no_light(making: Making) -> None:
-    """Without light modelling: fitted by the radiance field alone, whose colour is then taken for albedo."""
-    config = making.config
-    path = prior_of(making)
-    prior, seen = read_prior(path), _captured(making, 0.05)
-    settings = dataclasses.replace(palm_quality(config.quality), seed=config.seed)
-    settings = dataclasses.replace(settings, steps=settings.physical_from)
-    fit = _fit(making, prior, seen, settings, "no_light")
+def make_from_prior(making: Making) -> None:
+    """The prior's codes fitted to the photo, and whatever else the method's `PalmSettings` say."""
+    config, path = making.config, prior_of(making)
+    prior, settings = read_prior(path), _settings(making)
+    started = time.monotonic()
+    refined = _refined(making, prior, settings)
+    timings = {} if settings.outline is None else {"outline": round(time.monotonic() - started, 2)}
+    seen = refined.photos[0]
+    fit = _fit(making, prior, seen, settings)
+    said = {
+        "evaluation": dict(making.identity),
+        "outline": refined.said,
+        "timings_s": {**timings, "codes": round(fit.seconds, 2)},
+    }
+    name = str(prior.provenance.get("name") or path.name)
     with repeatable(config.seed):
-        write_unlit_avatar(
+        if settings.kind == "no_light":
+            bake = settings.avatar.bake
+            write_unlit_avatar(making.folder, fit.hand, prior.config.box, seen, bake, name, said, refined.rest_vertices)
+            return
+        write_personal_avatar(
             making.folder,
             fit.hand,
             prior.config.box,
-            seen,
-            BakeConfig(texture_px=TEXTURE_PX[config.quality]),
-            str(prior.provenance.get("name") or path.name),
-            {"evaluation": dict(making.identity), "timings_s": {"codes": round(fit.seconds, 2)}},
+            *seen,
+            open_hand_model(seen.capture.handedness),
+            settings.avatar,
+            name,
+            said,
+            capture_metrics([seen.capture]),
+            force=True,
+            progress=sub_progress(making.progress, FITTED_SHARE, 1.0),
+            rest_vertices=refined.rest_vertices,
         )
 
 
+def make_mean(making: Making) -> None:
+    """The prior's mean hand, whatever the photo shows, with the mean of its people's shapes too."""
+    path = prior_of(making)
+    prior, settings, seen = read_prior(path), _settings(making), _captured(making)
+    people = people_betas(prior)
+    betas = seen.capture.betas if people is None else people.mean(0).numpy()
+    seen = seen._replace(capture=dataclasses.replace(seen.capture, betas=betas))
+    with repeatable(making.config.seed):
+        write_personal_avatar(
+            making.folder,
+            mean_hand(prior, seen, settings.personalise),
+            prior.config.box,
+            *seen,
+            open_hand_model(seen.capture.handedness),
+            settings.avatar,
+            str(prior.provenance.get("name") or path.name),
+            {"evaluation": dict(making.identity), "timings_s": {"codes": 0.0}},
+            {},
+            force=True,
+            progress=sub_progress(making.progress, FITTED_SHARE, 1.0),
+        )
+
+
+def _from_prior(kind: str, about: str, detail: bool = False, prior: str = "prior") -> Method:
+    make = make_mean if kind == "mean" else make_from_prior
+    return Method(make, prior, about, kind != "no_light", partial(palm_settings, kind=kind, detail=detail))
+
+
 METHODS: dict[str, Method] = {
-    "palm": Method(make_palm, "prior", "prior fitted to the photo, with detail"),
-    "palm-codes": Method(make_palm_codes, "prior", "prior fitted to the photo, codes alone"),
-    "harp": Method(make_harp, None, "mesh and textures fitted to the photo"),
-    "mean": Method(make_mean, "prior", "the prior's mean hand"),
+    "palm": _from_prior("codes", "prior fitted to the photo, with detail", detail=True),
+    "palm-codes": _from_prior("codes", "prior fitted to the photo, codes alone: the paper's method"),
+    "harp": Method(make_harp, None, "mesh and textures fitted to the photo", settings=harp_settings),
+    "mean": _from_prior("mean", "the prior's mean hand"),
     "truth": Method(None, None, "the hand that was rendered: the renderer's ceiling", estimates_light=False),
-    "palm-raw": Method(make_palm_raw, "prior", "ablation: raw codes instead of principal axes"),
-    "palm-published": Method(make_palm_published, "prior", "ablation: the published energy alone"),
-    "palm-no-light": Method(make_palm_no_light, "prior", "ablation: radiance taken for albedo", estimates_light=False),
-    "palm-no-normals": Method(make_palm_codes, "prior_no_normals", "ablation: a prior without scan normals"),
+    "palm-raw": _from_prior("raw", "ablation: raw codes instead of principal axes"),
+    "palm-published": _from_prior("published", "ablation: the published energy (equation 16) alone"),
+    "palm-no-light": _from_prior("no_light", "ablation: fitted by the radiance field, which is then taken for albedo"),
+    "palm-no-normals": _from_prior("codes", "ablation: a prior without scan normals", prior="prior_no_normals"),
 }
 
 
@@ -165,24 +168,11 @@ def check_methods(names: tuple[str, ...], config: MakingConfig) -> None:
 
 
 def identity_of(name: str, sequence: RelitSequence, config: MakingConfig) -> dict[str, Any]:
-    """All that decides what an avatar becomes, as JSON."""
+    """All that decides what a method's avatar becomes, as JSON."""
     method = METHODS[name]
-    identity: dict[str, Any] = {
-        "method": name,
-        "photo_sha256": sha256_of(sequence.seen.frame.image),
-        "capture": config.capture,
-        "quality": config.quality,
-        "seed": config.seed,
-    }
-    weights = {"vgg16": config.vgg16, "lpips": None if name == "harp" else config.lpips}
-    identity |= {kind: path.name for kind, path in weights.items() if path is not None}
-    if method.prior is not None:
-        identity["prior_sha256"] = sha256_of(getattr(config, method.prior) / WEIGHTS_FILE)
-    return identity
-
-
-def _captured(making: Making, share: float) -> CapturedPhoto:
-    return captured(making.sequence, making.config.capture, sub_progress(making.progress, 0.0, share))
+    prior = None if method.prior is None else getattr(config, method.prior)
+    settings = None if method.settings is None else method.settings(config)
+    return identity_from(name, sequence.seen.frame.image, config, settings, prior, lpips=name != "harp")
 
 
 def prior_of(making: Making) -> Path:
@@ -194,41 +184,33 @@ def prior_of(making: Making) -> Path:
     return path
 
 
-def _fit(making: Making, prior: Prior, seen: CapturedPhoto, settings: PersonaliseConfig, kind: str) -> Fit:
+def _settings(making: Making) -> PalmSettings:
+    told = METHODS[str(making.identity["method"])].settings
+    assert told is not None
+    settings = told(making.config)
+    assert isinstance(settings, PalmSettings)
+    return settings
+
+
+def _captured(making: Making) -> CapturedPhoto:
+    return captured(making.sequence, making.config.capture, sub_progress(making.progress, 0.0, CAPTURED_SHARE))
+
+
+def _refined(making: Making, prior: Prior, settings: PalmSettings) -> Refined:
+    """The capture as `personalize` would start from it; a known one as it is."""
+    seen = _captured(making)
+    if settings.outline is None:
+        return Refined([seen], None, {"taken": False, "why": "the data set's own capture is exact"})
+    here = sub_progress(making.progress, CAPTURED_SHARE, OUTLINE_SHARE)
+    model = open_hand_model(seen.capture.handedness)
+    return refined_captures([seen], model, settings.outline, knows_surfaces(prior), here)
+
+
+def _fit(making: Making, prior: Prior, seen: CapturedPhoto, settings: PalmSettings) -> Fit:
     """Fitted once for all avatars that differ in their making from then on alone."""
-    config = making.config
-    shared = {name: value for name, value in making.identity.items() if name != "method"} | {"kind": kind}
-    kept = making.folder.parent / f"{kind}_{shared['prior_sha256'][:8]}.npz"
-    perceptual = perceptual_term(config.vgg16, config.lpips)
-    return fitted_hand(prior, seen, kept, shared, settings, perceptual, sub_progress(making.progress, 0.05, 0.7))
-
-
-def _write_palm(making: Making, kind: str, detail: bool = False) -> None:
-    """kind: "codes", "raw", "published" or "mean", which has the mean of the prior's people's shapes too."""
-    config, path = making.config, prior_of(making)
-    prior, seen = read_prior(path), _captured(making, 0.05)
-    settings = dataclasses.replace(palm_quality(config.quality), seed=config.seed)
-    if kind == "published":
-        settings = published_energy(settings)
-    if kind == "mean":
-        people = people_betas(prior)
-        betas = seen.capture.betas if people is None else people.mean(0).numpy()
-        seen = seen._replace(capture=dataclasses.replace(seen.capture, betas=betas))
-        fit = Fit(mean_hand(prior, seen, settings), 0.0)
-    else:
-        fit = _fit(making, with_raw_codes(prior) if kind == "raw" else prior, seen, settings, kind)
-    bake = BakeConfig(texture_px=TEXTURE_PX[config.quality])
-    with repeatable(config.seed):
-        write_personal_avatar(
-            making.folder,
-            fit.hand,
-            prior.config.box,
-            *seen,
-            open_hand_model(seen.capture.handedness),
-            PalmAvatarConfig(bake) if detail else PalmAvatarConfig(bake, None),
-            str(prior.provenance.get("name") or path.name),
-            {"evaluation": dict(making.identity), "timings_s": {"codes": round(fit.seconds, 2)}},
-            {},
-            force=True,
-            progress=sub_progress(making.progress, 0.7, 1.0),
-        )
+    shared = identity_of_fit(making.identity)
+    kept = making.folder.parent / f"{settings.kind}_{shared['prior_sha256'][:8]}.npz"
+    perceptual = perceptual_term(making.config.vgg16, making.config.lpips)
+    here = sub_progress(making.progress, OUTLINE_SHARE, FITTED_SHARE)
+    raw = settings.kind == "raw"
+    return fitted_hand(prior, seen, kept, shared, settings.personalise, perceptual, here, raw)

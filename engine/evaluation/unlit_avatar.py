@@ -18,7 +18,7 @@ from ..hand.canonical import CanonicalBox
 from ..hand.model import open_hand_model
 from ..hand.rotations import axis_angle_to_matrix
 from ..methods.palm import PersonalHand
-from ..methods.palm_avatar import METHOD, capture_info, palm_sheet, personal_field
+from ..methods.palm_avatar import METHOD, capture_info, kept_template, palm_sheet, personal_field
 from ..methods.palm_hands import code_of
 from ..methods.photo_input import CapturedPhoto
 from ..methods.physical_rerender import rerender_at_capture
@@ -68,13 +68,16 @@ def write_unlit_avatar(
     config: BakeConfig,
     prior: str,
     provenance: Mapping[str, Any],
+    rest_vertices: Tensor | None = None,
 ) -> Avatar:
     """Write FOLDER, replacing what is there; its environment is even and white, because nothing was estimated.
 
-    hand: fitted without the physical stage; seen: a right hand's photo. Raises AvatarError, OutputError.
+    hand: fitted without the physical stage; seen: a right hand's photo; rest_vertices: as `bake_personal` takes them: the mesh
+    is the one that the other avatars have. Raises AvatarError, OutputError.
     """
     capture = seen.capture
     betas = torch.as_tensor(capture.betas).float()
+    model = open_hand_model("right")
 
     def write_pictures(temporary: Path, avatar: Avatar) -> dict[str, Any]:
         write_png8(temporary / "photo.png", seen.image)
@@ -86,7 +89,7 @@ def write_unlit_avatar(
     return bake_avatar(
         folder,
         unlit_field(hand, torch.as_tensor(capture.global_orient).float()),
-        open_hand_model("right"),
+        model,
         betas,
         box,
         capture_info(capture),
@@ -98,4 +101,5 @@ def write_unlit_avatar(
         provenance=provenance,
         config=config,
         force=True,
+        kept=kept_template(hand, model, betas, config, rest_vertices),
     )

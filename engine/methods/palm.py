@@ -25,7 +25,7 @@ from ..training.prior_file import Prior
 from .palm_config import PersonaliseConfig
 from .palm_direct import begin_direct
 from .palm_encoded import begin_encoded
-from .palm_hands import PosedPrior, Unknowns, first_unknowns, pose_prior
+from .palm_hands import PosedPrior, Unknowns, first_unknowns, pose_prior, with_raw_codes
 from .palm_objective import Evaluator, PalmStage, enter_stage, stage_at
 from .palm_photo import PalmPhoto, cropped_photo
 from .palm_placement import fixed_samples, movement, surface_metric
@@ -81,15 +81,17 @@ def personalize_prior(
     perceptual: PerceptualTerm = pyramid_l1,
     progress: Progress = silent,
     look: Look = no_look,
+    raw_codes: bool = False,
 ) -> PersonalHand:
     """Fit a prior to one photo of a hand or several, on the photos' device.
 
     photos: of one hand in one light (their worlds are one, `world_to_camera` tells the cameras apart); model: the right hand,
     not subdivided, that photos and prior were made with. path: "encoded"; "direct", the same energy without encoding; "renewed",
     the direct path with samples and light directions drawn anew at every step, as published. look: called `PREVIEWS` times, and
-    what it writes goes to progress. The result depends on the other arguments alone (config.seed included). Raises PriorError for
-    a prior of another hand model, or without principal axes; CaptureError where no ray of a photo meets the hand or a mask is
-    empty; Cancelled from progress; PersonalisationError; ValueError for an unknown path.
+    what it writes goes to progress. raw_codes: the codes are sought themselves and not on principal axes (`with_raw_codes`).
+    The result depends on the other arguments alone (config.seed included). Raises PriorError for a prior of another hand model,
+    or without principal axes; CaptureError where no ray of a photo meets the hand or a mask is empty; Cancelled from progress;
+    PersonalisationError; ValueError for an unknown path.
     """
     config = config or PersonaliseConfig()
     if path not in PATHS:
@@ -97,6 +99,7 @@ def personalize_prior(
     progress(0.0, "posing the prior")
     photos = [cropped_photo(photo, config.photo_px) for photo in photos]
     posed = pose_prior(prior, model, photos, config.render.band_m)
+    posed = with_raw_codes(posed) if raw_codes else posed
     unknowns = first_unknowns(posed, prior.light, posed.beliefs.shape if config.shape_from_betas else None)
     plans = plan_rays(photos, config, posed.root)
     check_rays(posed, plans, unknowns, config)

@@ -33,8 +33,10 @@ FARTHEST = 2.5
 class Beliefs(NamedTuple):
     """Of a prior, in its bases."""
 
+    appearance_basis: CodeBasis
+    """The people's principal axes, on which their skins are independent: a skin is judged there, however its code is found."""
     appearance_spread: Tensor
-    """[K'] standard deviation of the people's coefficients; infinite where it is not known."""
+    """[K'] standard deviation of the people's coefficients on them; infinite where it is not known."""
     irradiance: Tensor | None
     """[3] of the light that the prior's people were pictured in; None where it has none."""
     shape: Tensor | None
@@ -50,6 +52,7 @@ def beliefs_of(prior: Prior, betas: Tensor, like: Tensor) -> Beliefs:
     unknown = torch.full_like(spread, torch.inf)
     shape = shape_from_betas(prior, betas)
     return Beliefs(
+        CodeBasis(*(values.to(like) for values in prior.bases["appearance"])),
         torch.where(spread > 0, spread, unknown).to(like),
         light,
         None if shape is None else shape.to(like),
@@ -72,9 +75,14 @@ def coefficients(prior: Prior, kind: str) -> Tensor:
     return codes if prior.codes_on_bases else (codes - basis.mean) @ basis.components.T
 
 
-def skin_belief(appearance: Tensor, beliefs: Beliefs) -> Tensor:
-    """() sum of the squared coefficients [K'], in standard deviations."""
-    return (appearance / beliefs.appearance_spread).square().sum()
+def skin_belief(code: Tensor, beliefs: Beliefs) -> Tensor:
+    """() sum of a skin's squared coefficients on the people's axes, in standard deviations. code [C]: the whole appearance code.
+
+    The code is judged and not what it is parametrised by: on more axes, or on ones that go together, a sum over them would count
+    the same skin several times. Of what lies off the people's axes they say nothing; the code's own length holds that.
+    """
+    basis = beliefs.appearance_basis
+    return ((code - basis.mean) @ basis.components.T / beliefs.appearance_spread).square().sum()
 
 
 def light_belief(light: Tensor, beliefs: Beliefs) -> Tensor:

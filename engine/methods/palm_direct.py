@@ -79,7 +79,7 @@ def begin_direct(
         plan = plans[number]._replace(batch=batch)
         scene = posed.scene(unknowns)
         terms = terms_of(scene, plan, stage, unknowns.light, config, perceptual, number=number, step=step)
-        return total_energy(code_terms(posed, unknowns) | terms, config)
+        return total_energy(code_terms(posed, unknowns, stage, config) | terms, config)
 
     return energy
 

@@ -80,7 +80,7 @@ def begin_encoded(
     def energy(unknowns: Unknowns, step: int) -> Energy:
         number = batch_at(step, config)
         picture = shell_picture(posed, shells[number], unknowns, geometry, mirrored)
-        terms = code_terms(posed, unknowns)
+        terms = code_terms(posed, unknowns, stage, config)
         terms |= terms_at[number](picture, background_at(step, config, posed.root))
         terms["curvature"] = shell_curvature(posed, shells[number].curved, unknowns, geometry)
         return total_energy(terms, config)

@@ -116,7 +116,7 @@ def begin_frozen(
         now, batch = encoded[number], plans[number].batch
         background = background_at(step, config, posed.root)
         plan = plans[number]._replace(batch=batch._replace(background=background))
-        terms = code_terms(posed, unknowns)
+        terms = code_terms(posed, unknowns, stage, config)
         code = code_of(unknowns.appearance, posed.appearance_basis)
         terms |= terms_at[number](frozen_picture(now, code, radiance), background)
         if stage.physical:

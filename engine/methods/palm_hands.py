@@ -75,6 +75,20 @@ def code_of(coefficients: Tensor, basis: CodeBasis) -> Tensor:
     return basis.mean + coefficients @ basis.components
 
 
+def with_raw_codes(posed: PosedPrior) -> PosedPrior:
+    """The posed prior whose unknowns are the codes themselves: every axis of code space, none of it principal (an ablation).
+
+    Mean, start and beliefs stay the same places in code space, so that the parametrisation is all that differs.
+    """
+    shape, appearance = (
+        CodeBasis(basis.mean, torch.eye(len(basis.mean)).to(basis.mean))
+        for basis in (posed.shape_basis, posed.appearance_basis)
+    )
+    start = posed.beliefs.shape
+    start = None if start is None else start @ posed.shape_basis.components
+    return posed._replace(shape_basis=shape, appearance_basis=appearance, beliefs=posed.beliefs._replace(shape=start))
+
+
 def check_prior_fits(prior: Prior, model: HandModel, config: FieldsConfig | None = None) -> None:
     """Raise PriorError for a prior of another hand model or configuration, or without principal axes of its codes.
 

@@ -86,13 +86,19 @@ def picture_terms(picture: Picture, batch: RayBatch, perceptual: PerceptualTerm)
     return terms
 
 
-def code_terms(posed: PosedPrior, unknowns: Unknowns) -> dict[str, Tensor]:
-    """Squared lengths of the whole codes, as published: not of their coefficients; and what the prior's people say (ours)."""
-    return {
-        "belief": skin_belief(unknowns.appearance, posed.beliefs) + light_belief(unknowns.light, posed.beliefs),
+def code_terms(posed: PosedPrior, unknowns: Unknowns, stage: PalmStage, config: PersonaliseConfig) -> dict[str, Tensor]:
+    """Squared lengths of the whole codes, as published: not of their coefficients; and what the prior's people say (ours).
+
+    The latter only where it counts: skin and light are told apart only once both are there.
+    """
+    appearance = code_of(unknowns.appearance, posed.appearance_basis)
+    terms = {
         "shape_code": latent_energy(code_of(unknowns.shape, posed.shape_basis)),
-        "appearance_code": latent_energy(code_of(unknowns.appearance, posed.appearance_basis)),
+        "appearance_code": latent_energy(appearance),
     }
+    if stage.physical and config.belief > 0:
+        terms["belief"] = skin_belief(appearance, posed.beliefs) + light_belief(unknowns.light, posed.beliefs)
+    return terms
 
 
 def physical_term(color: Tensor, opacity: Tensor, plan: RayPlan) -> Tensor:
@@ -118,8 +124,7 @@ def total_energy(terms: dict[str, Tensor], config: PersonaliseConfig) -> Energy:
         "shape_code": weights.latent,
         "appearance_code": weights.latent,
         "physical": weights.radiance if replaced else weights.physical,
-        # skin and light are told apart only where both are there
-        "belief": config.belief if "physical" in terms else 0.0,
+        "belief": config.belief,
     }
     total = torch.stack([factors[name] * value for name, value in terms.items()]).sum()
     return Energy(total, {name: value.detach() for name, value in terms.items()})

@@ -11,21 +11,22 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "methods"))
-from palm_tiny import tiny_prior
+from palm_tiny import tiny_posed, tiny_prior
 
 from engine.errors import MissingDependencyError
-from engine.evaluation.denoise import denoised
 from engine.evaluation.harp_relit import UnitResult
 from engine.evaluation.known_capture import captured
 from engine.evaluation.packages import metric_package
-from engine.evaluation.personal_fit import fitted_hand, mean_hand, with_raw_codes
+from engine.evaluation.personal_fit import fitted_hand, mean_hand
 from engine.evaluation.relit_set import read_relit_set
 from engine.evaluation.report import mean_scores, method_summary, report_of, table_of
 from engine.evaluation.unlit_avatar import unlit_field
 from engine.hand.model import open_hand_model
 from engine.methods.palm_avatar import personal_field
-from engine.methods.palm_hands import code_of
+from engine.methods.palm_beliefs import skin_belief
+from engine.methods.palm_hands import code_of, with_raw_codes
 from engine.progress import silent
+from engine.rendering.denoise import denoised
 from engine.rendering.mesh_pbr import MeshRender
 from engine.training.perceptual import pyramid_l1
 
@@ -91,10 +92,17 @@ def test_means_are_of_sequences_and_medians_beside_them():
 
 
 def test_raw_codes_are_the_codes_themselves():
-    prior = tiny_prior()
-    basis = with_raw_codes(prior).bases["shape"]
+    posed = tiny_posed()
+    raw = with_raw_codes(posed)
     coefficients = torch.randn(32, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(code_of(coefficients, basis), prior.bases["shape"].mean + coefficients)
+    torch.testing.assert_close(code_of(coefficients, raw.shape_basis), posed.shape_basis.mean + coefficients)
+    # the same skin costs the same, whatever it is found by
+    told = posed.beliefs._replace(shape=torch.tensor([0.3, -0.2]))
+    raw = with_raw_codes(posed._replace(beliefs=told))
+    assert raw.beliefs.shape is not None
+    torch.testing.assert_close(code_of(raw.beliefs.shape, raw.shape_basis), code_of(told.shape, posed.shape_basis))
+    start = code_of(torch.tensor([1.0, 2.0]), posed.appearance_basis)
+    assert float(skin_belief(start, raw.beliefs)) == float(skin_belief(start, posed.beliefs)) > 1
 
 
 def test_without_light_the_albedo_is_what_the_radiance_field_shows(relit_set):

@@ -53,8 +53,14 @@ def test_coefficients_are_those_of_the_basis():
 def test_usual_skin_costs_nothing_and_unusual_skin_its_squared_deviations():
     beliefs = beliefs_of(tiny_prior(), torch.zeros(10), torch.zeros(()))
     spread = coefficients(tiny_prior(), "appearance").std(0)
-    assert float(skin_belief(torch.zeros(2), beliefs)) == 0
-    torch.testing.assert_close(skin_belief(torch.tensor([2.0, -1.0]) * spread, beliefs), torch.tensor(5.0))
+    basis = tiny_prior().bases["appearance"]
+    assert float(skin_belief(basis.mean, beliefs)) == 0
+    code = basis.mean + torch.tensor([2.0, -1.0]) * spread @ basis.components
+    torch.testing.assert_close(skin_belief(code, beliefs), torch.tensor(5.0), atol=1e-4, rtol=0)
+    # off the people's axes nothing is said
+    aside = torch.randn(32, generator=torch.Generator().manual_seed(0))
+    aside = aside - aside @ basis.components.T @ basis.components
+    torch.testing.assert_close(skin_belief(code + aside, beliefs), torch.tensor(5.0), atol=1e-4, rtol=0)
 
 
 def test_light_like_the_priors_costs_nothing_and_strength_and_tint_their_logarithms():
@@ -92,7 +98,7 @@ def test_gradients_of_the_beliefs():
     beliefs = beliefs_of(tiny_prior(), torch.zeros(10), torch.zeros((), dtype=torch.float64))
     light = (tiny_prior().light.double() * 1.3).requires_grad_(True)
     assert torch.autograd.gradcheck(lambda values: light_belief(values, beliefs), light)
-    appearance = torch.tensor([0.3, -0.2], dtype=torch.float64, requires_grad=True)
+    appearance = torch.linspace(-0.3, 0.2, 32, dtype=torch.float64).requires_grad_(True)
     assert torch.autograd.gradcheck(lambda values: skin_belief(values, beliefs), appearance)
 
 
