@@ -10,7 +10,7 @@ from mathutils import Matrix
 
 from ..engine.avatar.folder import Avatar, AvatarMesh
 from ..engine.hand.cameras import BLENDER_FROM_OPENCV_WORLD
-from . import animation, bone_math, correctives, materials, rig
+from . import animation, bone_math, correctives, materials, photo, rig
 from .cleanup import whole_or_nothing
 
 
@@ -44,6 +44,7 @@ def build_hand(avatar: Avatar, name: str, scene: bpy.types.Scene) -> HandObjects
     _add_modifiers(mesh, armature)
     mesh.data.materials.append(material)
     _store_provenance(avatar, armature)
+    photo.remember(avatar, armature)
     capture = avatar.capture
     animation.apply_pose(armature, capture.global_orient, capture.hand_pose, capture.transl)
     bpy.context.view_layer.update()

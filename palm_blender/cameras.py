@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
 from ..engine.hand.cameras import BlenderCamera, from_blender_camera, to_blender_camera
-from . import compat, materials
+from . import compat
 
 TURNTABLE_FRAMES = 60
 """Frames of one full turn; frame 0 looks from the photo's side, frame 30 from behind."""
@@ -91,11 +90,11 @@ def read_camera(scene: bpy.types.Scene, camera: bpy.types.Object) -> tuple[np.nd
     return from_blender_camera(values, width, height)
 
 
-def add_background(camera: bpy.types.Object, photo: Path) -> None:
-    """Show the photo behind the hand in the camera's view (renders are not changed)."""
+def show_behind(camera: bpy.types.Object, picture: bpy.types.Image) -> None:
+    """Show an image behind everything in the camera's view (renders are not changed)."""
     camera.data.show_background_images = True
     background = camera.data.background_images.new()
-    background.image = materials.load_image(photo, "sRGB")
+    background.image = picture
     background.alpha, background.display_depth, background.frame_method = 1.0, "BACK", "STRETCH"
 
 

@@ -43,11 +43,21 @@ def find_environment(name: str) -> Path:
 def set_environment(
     scene: bpy.types.Scene, path: Path, rotation: float = 0.0, strength: float = 1.0, name: str = "Environment"
 ) -> bpy.types.World:
-    """Light the scene with an equirectangular picture.
+    """Light the scene with an equirectangular picture file.
 
     rotation: radians about +Z, counter-clockwise seen from above; strength ≥ 0. Raises InputError for a file that
     Blender cannot decode.
     """
+    colour_space = "Linear Rec.709" if path.suffix.lower() in (".exr", ".hdr") else "sRGB"
+    world = environment_world(materials.load_image(path, colour_space), rotation, strength, name)
+    scene.world = world
+    return world
+
+
+def environment_world(
+    image: bpy.types.Image, rotation: float = 0.0, strength: float = 1.0, name: str = "Environment"
+) -> bpy.types.World:
+    """A world that shines as an equirectangular image does; arguments as for `set_environment`."""
     world = bpy.data.worlds.new(name)
     tree = compat.enable_nodes(world)
     tree.nodes.clear()
@@ -58,8 +68,6 @@ def set_environment(
     coordinates = tree.nodes.new("ShaderNodeTexCoord")
     for column, node in enumerate((coordinates, mapping, texture, background, output)):
         node.location = (250 * column - 800, 0)
-    colour_space = "Linear Rec.709" if path.suffix.lower() in (".exr", ".hdr") else "sRGB"
-    image = materials.load_image(path, colour_space)
     texture.image, texture.projection = image, "EQUIRECTANGULAR"
     mapping.vector_type = "POINT"
     tree.links.new(coordinates.outputs["Generated"], mapping.inputs["Vector"])
@@ -70,8 +78,24 @@ def set_environment(
     world.cycles.sampling_method = "MANUAL"
     world.cycles.sample_map_resolution = min(max(image.size[0], LEAST_MAP), MOST_MAP)
     turn_environment(world, rotation, strength)
-    scene.world = world
     return world
+
+
+def is_environment(world: bpy.types.World | None) -> bool:
+    """Whether a world is made as those here are, so that it can be turned."""
+    tree = world.node_tree if world is not None else None
+    kinds = [node.type for node in tree.nodes] if tree is not None else []
+    return all(kinds.count(kind) == 1 for kind in ("MAPPING", "BACKGROUND", "TEX_ENVIRONMENT"))
+
+
+def rotation_of(world: bpy.types.World) -> float:
+    """Radians about +Z by which a world made by `environment_world` is turned."""
+    return -next(node for node in world.node_tree.nodes if node.type == "MAPPING").inputs["Rotation"].default_value[2]
+
+
+def strength_of(world: bpy.types.World) -> float:
+    """How bright such a world is: 1 as its picture says."""
+    return next(node for node in world.node_tree.nodes if node.type == "BACKGROUND").inputs["Strength"].default_value
 
 
 def turn_environment(world: bpy.types.World, rotation: float, strength: float) -> None:

@@ -10,6 +10,8 @@ import bpy
 MODULES = (
     "operators.avatar",
     "panels.avatar",
+    "operators.relight",
+    "panels.relight",
 )
 """Each has CLASSES, registered in order, and may have register() and unregister() for what is not a class."""
 

@@ -10,7 +10,7 @@ import bpy
 from ..engine.avatar.folder import Avatar, read_avatar
 from ..engine.errors import OutputError
 from ..engine.files import atomic_file
-from . import cameras, lighting, render
+from . import cameras, lighting, photo, render
 from .avatar import HandObjects, build_hand
 from .console import quiet_blender
 
@@ -43,14 +43,14 @@ def build_scene(folder: Path | str, scene: bpy.types.Scene) -> AvatarScene:
     avatar = read_avatar(folder)
     name = Path(folder).stem
     hand = build_hand(avatar, name, scene)
-    lighting.set_environment(scene, avatar.image("environment.exr"), name=f"{name} light")
+    scene.world = lighting.environment_world(photo.light_of(hand.armature), name=f"{name} light")
     capture = avatar.capture
     camera = cameras.add_camera(
         "Capture camera", capture.intrinsics, capture.world_to_camera, capture.image_size, hand.collection
     )
-    photo = avatar.image("photo.png")
-    if photo is not None:
-        cameras.add_background(camera, photo)
+    picture = photo.picture_of(hand.armature)
+    if picture is not None:
+        cameras.show_behind(camera, picture)
     turntable = cameras.add_turntable("Turntable camera", *cameras.bounding_sphere(hand.mesh), hand.collection)
     scene.frame_start, scene.frame_end = 0, cameras.TURNTABLE_FRAMES - 1
     scene.frame_set(0)
