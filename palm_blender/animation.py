@@ -22,16 +22,31 @@ def apply_pose(
     rig.joint_bones(armature)[0].location = locations[0]
 
 
-def read_pose(armature: bpy.types.Object) -> PoseSequence:
-    """The pose that the bones' channels hold now, as one frame of MANO parameters."""
+def read_pose(armature: bpy.types.Object, as_shown: bool = False) -> PoseSequence:
+    """The pose that the bones' channels hold now, as one frame of MANO parameters.
+
+    as_shown: with what constraints, such as the joints' limits, have made of it.
+    """
     bones = rig.joint_bones(armature)
+    matrices = [bone.matrix_basis for bone in bones]
+    if as_shown:
+        shown = armature.evaluated_get(bpy.context.evaluated_depsgraph_get())
+        matrices = [
+            shown.convert_space(pose_bone=bone, matrix=bone.matrix, from_space="POSE", to_space="LOCAL")
+            for bone in rig.joint_bones(shown)
+        ]
+    quaternions = np.array([matrix.to_quaternion() for matrix in matrices], dtype=float)
+    return pose_from_channels(armature, quaternions[None], np.array(matrices[0].translation, dtype=float)[None])
+
+
+def pose_from_channels(armature: bpy.types.Object, rotations: np.ndarray, locations: np.ndarray) -> PoseSequence:
+    """The inverse of `bone_channels`: quaternions [T,16,4] and the wrist's locations [T,3] as MANO parameters."""
     bases = rig.rest_bases(armature)
-    quaternions = np.array([bone.matrix_basis.to_quaternion() for bone in bones], dtype=float)
-    axis_angle = bone_math.from_bone_rotations(quaternions, bases)
+    axis_angle = bone_math.from_bone_rotations(rotations, bases)
     return PoseSequence(
-        global_orient=axis_angle[None, 0],
-        hand_pose=axis_angle[None, 1:].reshape(1, 45),
-        transl=(bases[0] @ np.array(bones[0].location, dtype=float))[None],
+        global_orient=axis_angle[:, 0],
+        hand_pose=axis_angle[:, 1:].reshape(len(axis_angle), 45),
+        transl=locations @ bases[0].T,
         betas=rig.get_betas(armature),
         side=rig.side_of(armature),
     )

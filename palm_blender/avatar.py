@@ -13,6 +13,9 @@ from ..engine.hand.cameras import BLENDER_FROM_OPENCV_WORLD
 from . import animation, bone_math, correctives, materials, photo, rig
 from .cleanup import whole_or_nothing
 
+BONES = "palm_bones"
+"""Custom property of the armature object: the bones' names in MANO's order."""
+
 
 @dataclass(frozen=True)
 class HandObjects:
@@ -35,13 +38,7 @@ def build_hand(avatar: Avatar, name: str, scene: bpy.types.Scene) -> HandObjects
     material = materials.skin_material(avatar, f"{name} skin")
     collection = bpy.data.collections.new(name)
     scene.collection.children.link(collection)
-    armature = rig.build_rig(avatar, f"{name} rig", collection)
-    armature.matrix_world = upright()
-    mesh = build_mesh(avatar.mesh, f"{name} hand", collection)
-    mesh.parent = armature
-    _add_weights(mesh, avatar.mesh.skinning_weights, [bone.name for bone in rig.joint_bones(armature)])
-    correctives.add_shape_keys(mesh, avatar.mesh, armature)
-    _add_modifiers(mesh, armature)
+    armature, mesh = assemble_hand(avatar.mesh, avatar.handedness, avatar.betas, name, collection)
     mesh.data.materials.append(material)
     _store_provenance(avatar, armature)
     photo.remember(avatar, armature)
@@ -49,6 +46,28 @@ def build_hand(avatar: Avatar, name: str, scene: bpy.types.Scene) -> HandObjects
     animation.apply_pose(armature, capture.global_orient, capture.hand_pose, capture.transl)
     bpy.context.view_layer.update()
     return HandObjects(collection, armature, mesh, material)
+
+
+def assemble_hand(
+    source: AvatarMesh, side: str, betas: np.ndarray, name: str, collection: bpy.types.Collection
+) -> tuple[bpy.types.Object, bpy.types.Object]:
+    """Armature and mesh, tied together, at rest and without a material. betas [10]: those of the mesh as it is."""
+    armature = rig.build_rig(source, side, betas, f"{name} rig", collection)
+    armature.matrix_world = upright()
+    mesh = build_deforming_mesh(source, armature, f"{name} hand", collection)
+    mesh.parent = armature
+    _add_modifiers(mesh, armature)
+    return armature, mesh
+
+
+def build_deforming_mesh(
+    source: AvatarMesh, armature: bpy.types.Object, name: str, collection: bpy.types.Collection
+) -> bpy.types.Object:
+    """The mesh with its weights and driven shape keys, not yet a child of the armature and without modifiers."""
+    mesh = build_mesh(source, name, collection)
+    _add_weights(mesh, source.skinning_weights, [bone.name for bone in rig.joint_bones(armature)])
+    correctives.add_shape_keys(mesh, source, armature)
+    return mesh
 
 
 def upright() -> Matrix:
@@ -123,7 +142,7 @@ def _store_provenance(avatar: Avatar, armature: bpy.types.Object) -> None:
     """Plain custom properties: they stay readable without the add-on."""
     armature["palm_method"] = _storable(avatar.method)
     armature["palm_pose_convention"] = "MANO axis-angle, flat hand = 0"
-    armature["palm_bones"] = [bone_math.bone_name(joint, avatar.handedness) for joint in range(16)]
+    armature[BONES] = [bone_math.bone_name(joint, avatar.handedness) for joint in range(16)]
     for key, value in avatar.provenance.items():
         if isinstance(value, str | int | float):
             name = "palm_provenance_" + str(key).encode("ascii", "replace").decode()[:40]

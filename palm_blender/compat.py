@@ -88,3 +88,19 @@ def add_aov(layer: bpy.types.ViewLayer, name: str, kind: str) -> None:
 def studio_lights() -> Path:
     """The folder of the eight CC0 environments that Blender brings."""
     return Path(bpy.utils.system_resource("DATAFILES", path="studiolights/world"))
+
+
+def action_curves(action: bpy.types.Action) -> list[bpy.types.FCurve]:
+    """All curves of an action, of whatever slot; from 4.4 they lie in layers, strips and channel bags."""
+    if VERSION < (4, 4, 0):
+        return list(action.fcurves)
+    bags = [bag for layer in action.layers for strip in layer.strips for bag in strip.channelbags]
+    return [curve for bag in bags for curve in bag.fcurves]
+
+
+def use_action(owner: bpy.types.ID, action: bpy.types.Action) -> None:
+    """Animate `owner` by an action that stands already; from 4.4 by the slot that suits it, which is else left open."""
+    animation = owner.animation_data or owner.animation_data_create()
+    animation.action = action
+    if VERSION >= (4, 4, 0) and animation.action_slot is None and len(animation.action_suitable_slots):
+        animation.action_slot = animation.action_suitable_slots[0]

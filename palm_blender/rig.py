@@ -14,7 +14,7 @@ import bpy
 import numpy as np
 from mathutils import Vector
 
-from ..engine.avatar.folder import Avatar
+from ..engine.avatar.folder import AvatarMesh
 from ..engine.errors import InputError
 from ..engine.hand.joints import MANO_PARENTS
 from . import bone_math
@@ -29,25 +29,29 @@ BETA = "beta_{}"
 BETA_RANGE = 10.0
 
 
-def build_rig(avatar: Avatar, name: str, collection: bpy.types.Collection) -> bpy.types.Object:
-    """An armature object with MANO's 16 joints at the avatar's rest joints, and its shape sliders."""
-    mesh = avatar.mesh
+def build_rig(
+    mesh: AvatarMesh, side: str, betas: np.ndarray, name: str, collection: bpy.types.Collection
+) -> bpy.types.Object:
+    """An armature object with MANO's 16 joints at the mesh's rest joints, and its shape sliders.
+
+    side: "right" or "left". betas [10]: those of the mesh as it is.
+    """
     joints = np.asarray(mesh.joints, dtype=float)
     tails = bone_math.bone_tails(joints, np.asarray(mesh.vertices, float), mesh.skinning_weights)
-    bases = bone_math.bone_bases(joints, tails, avatar.handedness)
+    bases = bone_math.bone_bases(joints, tails, side)
     armature = bpy.data.objects.new(name, bpy.data.armatures.new(name))
     collection.objects.link(armature)
     armature.show_in_front = True
     armature.data.display_type = "STICK"
-    armature[SIDE] = avatar.handedness
-    armature[FITTED_BETAS] = [float(beta) for beta in avatar.betas]
+    armature[SIDE] = side
+    armature[FITTED_BETAS] = [float(beta) for beta in betas]
     armature[REST_JOINTS] = [float(value) for value in joints.ravel()]
     armature[JOINT_SHAPE_BASIS] = [float(value) for value in mesh.joint_shape_basis.ravel()]
-    for index, beta in enumerate(avatar.betas):
+    for index, beta in enumerate(betas):
         _add_beta_slider(armature, index, float(beta))
     with editing(armature):
         for joint, parent in enumerate(MANO_PARENTS):
-            bone = armature.data.edit_bones.new(bone_math.bone_name(joint, avatar.handedness))
+            bone = armature.data.edit_bones.new(bone_math.bone_name(joint, side))
             bone.head = Vector(joints[joint])
             bone.tail = Vector(tails[joint])
             bone.align_roll(Vector(bases[joint][:, 2]))

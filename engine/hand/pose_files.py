@@ -83,13 +83,14 @@ def load_pose_file(path: Path | str, hands_mean: np.ndarray | None = None) -> Po
     hands_mean [45]: added to poses that the file marks as relative to MANO's mean pose (HARP, PALM).
     Raises PoseFileError naming the file, the field and the remedy.
     """
+    return poses_from_fields(load_fields(path), str(path), hands_mean)
+
+
+def load_fields(path: Path | str) -> Mapping[str, Any]:
+    """The named values in a file, unchecked. Raises PoseFileError for what cannot be read or is no mapping."""
     path = Path(path)
     if not path.is_file():
         raise PoseFileError(f"pose file {path} does not exist: give a MANO .npz, .json, .npy or .pkl")
-    return poses_from_fields(_fields_of(path), str(path), hands_mean)
-
-
-def _fields_of(path: Path) -> Mapping[str, Any]:
     suffix = path.suffix.lower()
     if suffix == ".json":
         value: Any = read_json(path, "MANO pose file")
