@@ -127,7 +127,8 @@ def read_data(
         left_out += held.left_out
     else:
         training, validation = hold_out(data.frames, args.hold_out)
-    excluded = subjects_named(args.exclude, {frame.subject for frame in training})
+    # a name that only held-out frames have is one of the set's too
+    excluded = subjects_named(args.exclude, {frame.subject for frame in (*training, *validation)})
     if excluded:
         left_out.append(f"subjects that --exclude names: {len(excluded)}")
         training, validation = (

@@ -147,7 +147,19 @@ def fit_known_surface(setting: Setting, run: Run, progress: Progress) -> dict[st
 
 
 def fit_known_again(setting: Setting, run: Run, progress: Progress) -> dict[str, float]:
-    """After the last step: the geometry against known surfaces, then the skin on it, gently; returns the mean errors."""
+    """After the last step: the geometry against known surfaces, then the skin on it, gently; returns the mean errors.
+
+    The last step is saved; these fits are not, and begin anew where a training goes on. Raises Cancelled, which says so.
+    """
+    try:
+        return _fit_known_again(setting, run, progress)
+    except Cancelled as error:
+        raise Cancelled(
+            f"stopped in the last fits, after step {run.step}, which is saved: go on with --resume, which begins them anew"
+        ) from error
+
+
+def _fit_known_again(setting: Setting, run: Run, progress: Progress) -> dict[str, float]:
     config = setting.config
     bands = all_bands(config.fields, setting.device)
     found: dict[str, float] = {}

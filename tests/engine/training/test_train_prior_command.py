@@ -149,8 +149,42 @@ def test_excluded_subjects_are_touched_by_nothing(caplog):
     assert {frame.subject for frame in (*training, *held)} == {"0000", "0002"}
     assert "subjects that --exclude names: 1" in left_out
     assert len(training) == 6 and len(held) == 2  # every third of 3 subjects − 1, in 2 poses and 2 cameras
+    again = read_data(data_options(COHORT, exclude="0001,0001, 0001-0001", hold_out_views=3), open_hand_model())
+    assert [frame.image for frame in again[0]] == [frame.image for frame in training]
+    assert again[2] == left_out  # named three times it is one
     with pytest.raises(InputError, match=r"--exclude leaves no subject to train on"):
         read_data(data_options(COHORT, exclude="0000-0002"), open_hand_model())
+
+
+def test_a_subject_of_held_out_frames_alone_can_be_excluded_too(tmp_path):
+    for part in ("train", "val"):
+        shutil.copytree(COHORT, tmp_path / part)
+    for path in [*(tmp_path / "train").rglob("0000")]:
+        shutil.rmtree(path)
+    training, held, left_out = read_data(data_options(tmp_path, exclude="0000"), open_hand_model())
+    for frames in (training, held):
+        assert {frame.subject for frame in frames} == {"0001", "0002"}
+    assert left_out == ["subjects that --exclude names: 1"]
+
+
+@pytest.mark.slow
+def test_stopping_in_the_last_fits_says_how_to_go_on(tmp_path):
+    from engine.training import command
+    from engine.training.job import LAST_SHARE
+
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    small = ["--config", "cohort", "--steps", "2", "--pretrain-steps", "20", "--known-steps", "60", "--images", "2"]
+    given = ["--data", str(COHORT), *small, "--hold-out", "0", "-o", str(tmp_path / "cohort.palmprior")]
+
+    def stop(fraction: float, message: str = "", preview: Path | None = None) -> None:
+        if fraction > LAST_SHARE:
+            raise Cancelled
+
+    with pytest.raises(Cancelled, match=r"stopped in the last fits, after step 2, which is saved: go on with --resume"):
+        command.run(parser.parse_args(given), stop)
+    done = command.run(parser.parse_args([*given, "--resume"]), lambda *_, **__: None)
+    assert done["steps"] == 2 and read_prior(tmp_path / "cohort.palmprior").provenance["last_known_albedo"] < 0.2
 
 
 @pytest.mark.slow
