@@ -8,32 +8,34 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
-from typing import BinaryIO
+from contextlib import suppress
 
 GRACE_S = 15.0
 """From the parent's end to the engine's own by force, for work that cannot be cancelled in time."""
+STANDARD_INPUT = 0
 NICENESS = 5
 """Added to the process's own: whoever waits for the engine is using the machine meanwhile."""
 
 
-def end_with_parent(stream: BinaryIO | None = None, grace_s: float = GRACE_S) -> None:
-    """Cancel this process once `stream` (standard input) ends, and kill it with its children `grace_s` after that.
+def end_with_parent(grace_s: float = GRACE_S) -> None:
+    """Cancel this process once its standard input ends, and kill it with its children `grace_s` after that.
 
     Also lowers the process's priority. Returns at once.
     """
     if hasattr(os, "nice"):
         os.nice(NICENESS)
-    watched = stream if stream is not None else sys.stdin.buffer
-    threading.Thread(target=_wait_for_end, args=(watched, grace_s), name="parent", daemon=True).start()
+    threading.Thread(target=_wait_for_end, args=(grace_s,), name="parent", daemon=True).start()
 
 
-def _wait_for_end(stream: BinaryIO, grace_s: float) -> None:
-    # what the parent writes has no meaning; only the end has
-    while stream.read(4096):
-        pass
-    threading.Timer(grace_s, _end_by_force).start()
+def _wait_for_end(grace_s: float) -> None:
+    # not sys.stdin: its lock, held by a thread that waits, is fatal as the interpreter ends in order
+    with suppress(OSError):
+        while os.read(STANDARD_INPUT, 4096):
+            pass
+    force = threading.Timer(grace_s, _end_by_force)
+    force.daemon = True
+    force.start()
     # as if the user had cancelled: outputs stay whole, temporary files are removed
     signal.raise_signal(signal.SIGTERM)
 

@@ -8,6 +8,15 @@ from types import ModuleType
 import bpy
 
 MODULES = (
+    "properties",
+    "preferences",
+    "previews",
+    "jobs",
+    "personalize",
+    "operators.jobs",
+    "operators.engine",
+    "operators.personalize",
+    "panels.personalize",
     "operators.avatar",
     "panels.avatar",
     "operators.relight",

@@ -46,6 +46,16 @@ def test_work_is_cancelled_as_the_pipe_closes() -> None:
     assert said == "cancelled in order\n" and process.returncode == 0
 
 
+def test_work_that_is_done_ends_in_order_while_the_parent_lives() -> None:
+    code = "from engine.parent import end_with_parent; end_with_parent()"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, start_new_session=True
+    )
+    assert process.wait(timeout=10) == 0
+    assert process.stderr.read() == b""
+    process.stdin.close()
+
+
 def test_work_that_cannot_be_cancelled_is_ended_by_force() -> None:
     process = worker("pass", grace=0.3)
     process.stdin.close()

@@ -1,0 +1,146 @@
+"""Operators on the engine itself: setting it up, taking it away, testing it."""
+
+# ruff: noqa: N801, RUF012  Blender prescribes these class names and attributes
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import BoolProperty
+
+from ...engine.errors import PalmError
+from .. import engine_setup, jobs, preferences, self_test
+from ..console import one_line_errors
+from ..engine_process import engine_environment
+from ..job_queue import DONE, FAILED, Job
+
+SET_UP, SELF_TEST = "set-up", "self-test"
+
+
+class Waits:
+    """Operators that start a job."""
+
+    wait: BoolProperty(
+        name="Wait",
+        description="Return when it is done; without a window, where no timer runs, that is always so unless it is unset",
+        options={"SKIP_SAVE", "HIDDEN"},
+    )
+
+    def finish(self, job: Job) -> set[str]:
+        if self.wait or (bpy.app.background and not self.properties.is_property_set("wait")):
+            jobs.finish(job)
+            if job.state != DONE:
+                self.report({"ERROR"}, job.message)
+                return {"CANCELLED"}
+        elif job.state == FAILED:
+            self.report({"ERROR"}, job.message)
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+def _none_of(kind: str) -> bool:
+    return not any(job.kind == kind and job.process is not None and not job.ended for job in jobs.session().queue)
+
+
+class PALM_OT_set_up_engine(Waits, bpy.types.Operator):
+    """Download the engine's packages into an environment of its own in the add-on's user folder; goes on where it stopped"""
+
+    bl_idname = "palm.set_up_engine"
+    bl_label = "Set Up Engine"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not bpy.app.online_access:
+            cls.poll_message_set(
+                "Blender is offline: allow online access in Preferences > System, or choose an existing engine"
+            )
+            return False
+        if not _none_of(SET_UP):
+            cls.poll_message_set("The set-up is running")
+            return False
+        return True
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            with one_line_errors():
+                folder = preferences.engine_folder()
+                command = engine_setup.install_command(
+                    preferences.base_python(), folder, preferences.preferences().build
+                )
+                job = jobs.add(SET_UP, "setting the engine up", command, environment=engine_environment())
+                return self.finish(job)
+        except PalmError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+
+
+class PALM_OT_remove_engine(bpy.types.Operator):
+    """Delete the environment that was set up here, with all its packages"""
+
+    bl_idname = "palm.remove_engine"
+    bl_label = "Remove Engine"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if jobs.session().queue.is_busy:
+            cls.poll_message_set("A job is running: cancel it first")
+            return False
+        return True
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        return context.window_manager.invoke_confirm(self, event)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            engine_setup.remove(preferences.engine_folder())
+        except PalmError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        self.report({"INFO"}, "The engine is removed")
+        return {"FINISHED"}
+
+
+class PALM_OT_test_engine(Waits, bpy.types.Operator):
+    """Find out what works: packages, device, hand model, MANO, prior, hand detector"""
+
+    bl_idname = "palm.test_engine"
+    bl_label = "Test Engine"
+    bl_options = {"REGISTER"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        state = context.window_manager.palm
+        state.findings.clear()
+        state.findings_summary = ""
+        try:
+            with one_line_errors():
+                settings = preferences.preferences()
+                paths = [bpy.path.abspath(path) if path else "" for path in (settings.prior, settings.hand_model)]
+                command = self_test.check_command(preferences.interpreter(), settings.device, *paths)
+                return self.finish(jobs.add(SELF_TEST, "testing the engine", command))
+        except PalmError as error:
+            state.findings_summary = str(error)
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+
+
+def show_findings(job: Job) -> None:
+    """The result of a self-test, or of the one that ends a set-up, in the window manager."""
+    state = bpy.context.window_manager.palm
+    state.findings.clear()
+    for finding in self_test.findings(job.result):
+        item = state.findings.add()
+        item.state, item.text = finding
+    state.findings_summary = self_test.summary(job.result) if job.kind == SELF_TEST else "the engine is set up"
+
+
+CLASSES = (PALM_OT_set_up_engine, PALM_OT_remove_engine, PALM_OT_test_engine)
+
+
+def register() -> None:
+    jobs.FINISHERS.update({SET_UP: show_findings, SELF_TEST: show_findings})
+
+
+def unregister() -> None:
+    for kind in (SET_UP, SELF_TEST):
+        jobs.FINISHERS.pop(kind, None)

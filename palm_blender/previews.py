@@ -1,0 +1,71 @@
+"""The running job's latest picture as an icon that a panel can show large."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import bpy
+import bpy.utils.previews
+
+MOST_BYTES = 4 << 20
+"""Larger pictures would hold Blender up as they are decoded."""
+
+
+class _Shown:
+    """The one picture that is kept."""
+
+    def __init__(self) -> None:
+        self.icons: Any = bpy.utils.previews.new()
+        self.number, self.source, self.count = 0, None, 0
+        self.key = ""
+
+
+_shown: list[_Shown] = []
+
+
+def follow(number: int, source: Path | None, folder: Path) -> None:
+    """Take over a job's new picture, into the job's own folder: the engine removes its own as it goes on."""
+    if not _shown or source is None:
+        return
+    shown = _shown[-1]
+    if (shown.number, shown.source) == (number, source):
+        return
+    shown.number, shown.source = number, source
+    copy = folder / f"shown-{shown.count}{source.suffix}"
+    try:
+        if source.stat().st_size > MOST_BYTES:
+            return
+        shutil.copyfile(source, copy)
+    except OSError:
+        # gone already: the next one comes
+        return
+    shown.count += 1
+    shown.icons.clear()
+    shown.key = f"{number}-{shown.count}"
+    # read now, from a file that stays until the next
+    tuple(shown.icons.load(shown.key, str(copy), "IMAGE").image_size)
+    for old in folder.glob("shown-*"):
+        if old != copy:
+            old.unlink(missing_ok=True)
+
+
+def icon_of(number: int) -> int:
+    """The icon of a job's latest picture; 0 where there is none."""
+    if not _shown or _shown[-1].number != number or not _shown[-1].key:
+        return 0
+    picture = _shown[-1].icons.get(_shown[-1].key)
+    return picture.icon_id if picture is not None else 0
+
+
+CLASSES = ()
+
+
+def register() -> None:
+    _shown.append(_Shown())
+
+
+def unregister() -> None:
+    while _shown:
+        bpy.utils.previews.remove(_shown.pop().icons)
