@@ -1,7 +1,8 @@
 """HARP-relit: one photo each of unseen subjects, novel pose and novel light. PALM against HARP and the prior's mean hand.
 
     python benchmarks/relit.py --dataset DIR [--prior open|PATH] [--out DIR] [--frames 5] [--size 256] [--sequences N]
-                               [--quality standard] [--workers 1] [--ablations [--prior-no-normals PATH]]
+                               [--quality standard] [--capture known|detected] [--workers 1]
+                               [--ablations [--prior-no-normals PATH]]
 
 DIR: a set of `python build.py harp-relit --train-env courtyard --eval-env sunset` with avatars. Avatars, scores and sheets are
 kept in --out, and a run goes on where the last one was. The asked number stands beside the measured one; the exit status is 1
@@ -39,6 +40,7 @@ def main() -> int:
     parser.add_argument("--prior-no-normals", type=Path, help="a prior trained without scan normals, for its ablation")
     parser.add_argument("--out", type=Path, default=ROOT / "out" / "benchmark_relit")
     parser.add_argument("--quality", default="standard")
+    parser.add_argument("--capture", default="known", help="known (the set's own), or detected as for any photo")
     for name, default in (("frames", 5), ("size", 256), ("sequences", None), ("workers", 1)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--ablations", action="store_true")
@@ -61,7 +63,7 @@ def evaluate(args: argparse.Namespace, methods: list[str]) -> dict | None:
     """The report of `python -m engine evaluate`, whose table is printed; None where it fails."""
     command = [sys.executable, "-m", "engine", "evaluate", "--protocol", "harp-relit", "--dataset", str(args.dataset)]
     command += ["--methods", ",".join(methods), "--prior", str(args.prior), "-o", str(args.out)]
-    for name in ("prior_no_normals", "quality", "frames", "size", "sequences", "workers"):
+    for name in ("prior_no_normals", "quality", "capture", "frames", "size", "sequences", "workers"):
         value = getattr(args, name)
         command += [] if value is None else [f"--{name.replace('_', '-')}", str(value)]
     args.out.parent.mkdir(parents=True, exist_ok=True)
