@@ -21,6 +21,8 @@ MODULES = (
     "panels.avatar",
     "operators.relight",
     "panels.relight",
+    "operators.dataset",
+    "panels.dataset",
 )
 """Each has CLASSES, registered in order, and may have register() and unregister() for what is not a class."""
 

@@ -14,10 +14,11 @@ from typing import Any, TextIO
 
 from ...engine.errors import Cancelled, OutputError
 from ...engine.files import write_json
+from ...engine.progress import JsonProgress
 from . import manifest, plan, resume
 from .places import RECIPE_FILE
 from .pool import Event, Slot, work
-from .progress_line import ProgressLine, duration
+from .progress_line import JsonLine, ProgressLine, duration, line_on
 from .recipe import Recipe, read_recipe, to_json
 from .run_record import RunRecord, all_runs
 from .shots import ShotId
@@ -54,7 +55,7 @@ class Stopped(Cancelled):
         self.status = 128 + number
 
 
-def render_set(recipe: Recipe, run: Run, stream: TextIO, report: Report) -> RunRecord:
+def render_set(recipe: Recipe, run: Run, stream: TextIO | JsonProgress, report: Report) -> RunRecord:
     """Make a data set, or what is missing of it. Raises PalmError; Stopped after SIGINT or SIGTERM.
 
     What was written stays whole whatever happens. The manifest comes last, from whichever run finds all units whole.
@@ -153,12 +154,12 @@ def _photograph(
     total: int,
     events: queue.SimpleQueue[Event],
     record: RunRecord,
-    stream: TextIO,
+    stream: TextIO | JsonProgress,
     report: Report,
 ) -> None:
     if not tasks:
         return
-    line = ProgressLine(stream, total, total - sum(len(task.shots) for task in tasks))
+    line = line_on(stream, total, total - sum(len(task.shots) for task in tasks))
     with tempfile.TemporaryDirectory(prefix="palm-workers-", ignore_cleanup_errors=True) as scratch:
         opening = {"out": str(run.out.absolute()), "device": run.device, "threads": run.threads}
         slots = run.make_slots(opening, len(tasks), Path(scratch))
@@ -180,7 +181,7 @@ def _photograph(
                     record.save(run.out)
 
 
-def _follow(event: Event, record: RunRecord, line: ProgressLine, report: Report, root: Path) -> None:
+def _follow(event: Event, record: RunRecord, line: ProgressLine | JsonLine, report: Report, root: Path) -> None:
     if record.count(event):
         line.close()
         record.save(root)

@@ -12,8 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from ...engine.errors import InputError, MissingDependencyError, OutputError, PalmError
+from ...engine.errors import Cancelled, InputError, MissingDependencyError, OutputError, PalmError
 from ...engine.files import check_output
+from ...engine.parent import end_with_parent
+from ...engine.progress import JsonProgress
 from .recipe import BACKGROUNDS, MAX_TEXTURE_PX, VIEWS, Recipe, check_recipe
 
 VERBS = ("cohort", "harp-relit", "animate")
@@ -93,12 +95,31 @@ def _add_common(verb: argparse.ArgumentParser, size: str, out: str) -> None:
         metavar="S",
         help="a worker silent for so long is replaced (default: half an hour, more for large pictures)",
     )
+    verb.add_argument("--dry-run", action="store_true", help="say how many pictures and how long, after timing one")
+    verb.add_argument("--progress", choices=("text", "json"), default="text", help="json: lines for another program")
+    verb.add_argument("--parent-pipe", action="store_true", help="end when standard input does")
 
 
 def run(args: argparse.Namespace, stream: TextIO, report: Report) -> None:
     """Carry out a parsed command line. Raises PalmError with one line for the user."""
+    if args.parent_pipe:
+        # unbuffered: a buffered stream that a thread still reads would abort Python as it ends
+        end_with_parent(open(0, "rb", buffering=0, closefd=False))  # noqa: SIM115
+    if args.progress == "text":
+        _run(args, stream, report)
+        return
+    progress, facts = JsonProgress(stream), {}
+    try:
+        _run(args, progress, facts.__setitem__)
+    except PalmError as error:
+        progress.emit("cancelled" if isinstance(error, Cancelled) else "error", message=str(error))
+        raise
+    progress.emit("result", **facts)
+
+
+def _run(args: argparse.Namespace, stream: TextIO | JsonProgress, report: Report) -> None:
     from ...engine.avatar.folder import read_avatar
-    from . import controller, environments
+    from . import controller, environments, foresight
 
     recipe = recipe_of(args)
     check_recipe(recipe)
@@ -122,6 +143,9 @@ def run(args: argparse.Namespace, stream: TextIO, report: Report) -> None:
             shard=parse_shard(args.shard),
             chunk=min(controller.CHUNK, args.renew_after),
         )
+        if args.dry_run:
+            foresight.say_how_long(recipe, plan_of_work, args.workers or 1, stream, report)
+            return
         controller.render_set(recipe, plan_of_work, stream, report)
         if is_video(args.out):
             _encode(args, recipe, plan_of_work, report)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from typing import TextIO
 
+from ...engine.progress import JsonProgress
+
 LOG_EVERY_S = 10.0
 RECENT_FRAMES = 64
+BEAT_S = 60.0
 
 
 def progress_text(done: int, total: int, seconds_per_frame: float | None) -> str:
@@ -68,3 +72,46 @@ class ProgressLine:
             self._stream.write("\n")
             self._stream.flush()
             self._open = False
+
+
+class JsonLine:
+    """The same for another program, which reads JSON lines (engine/progress.py), and hears something every minute."""
+
+    def __init__(self, progress: JsonProgress, total: int, done: int = 0, beat_s: float = BEAT_S):
+        self._progress, self._total, self._done, self._beat_s = progress, total, done, beat_s
+        self._closed: threading.Event | None = None
+        """of the thread that repeats the line, while one does"""
+        self._lock = threading.Lock()
+
+    def begin(self) -> None:
+        self._tell()
+        self._keep_telling()
+
+    def advance(self) -> None:
+        self._done += 1
+        self.begin()
+
+    def close(self) -> None:
+        """Say nothing until there is more."""
+        if self._closed is not None:
+            self._closed.set()
+            self._closed = None
+
+    def _keep_telling(self) -> None:
+        if self._closed is None:
+            self._closed = threading.Event()
+            threading.Thread(target=self._beat, args=(self._closed,), name="progress", daemon=True).start()
+
+    def _beat(self, closed: threading.Event) -> None:
+        while not closed.wait(self._beat_s):
+            self._tell()
+
+    def _tell(self) -> None:
+        with self._lock:
+            self._progress(self._done / max(self._total, 1), progress_text(self._done, self._total, None))
+
+
+def line_on(stream: TextIO | JsonProgress, total: int, done: int = 0) -> ProgressLine | JsonLine:
+    """The line for whoever reads the stream: a person or a program."""
+    kind = JsonLine if isinstance(stream, JsonProgress) else ProgressLine
+    return kind(stream, total, done)

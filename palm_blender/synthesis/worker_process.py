@@ -33,12 +33,17 @@ class WorkerLost(Exception):
     """A worker died or hung. Its message says how, with its last words."""
 
 
-def worker_command() -> list[str]:
-    """Starts another Blender like this one: the program itself, or this Python with the `bpy` package."""
+def host_command() -> list[str]:
+    """Starts build.py in another Blender like this one: the program itself, or this Python with the `bpy` package."""
     blender = getattr(getattr(sys.modules.get("bpy"), "app", None), "binary_path", "")
     if blender:
-        return [blender, "-b", "--factory-startup", "--python-exit-code", "1", "-P", str(BUILD), "--", "_worker"]
-    return [sys.executable, str(BUILD), "_worker"]
+        return [blender, "-b", "--factory-startup", "--python-exit-code", "1", "-P", str(BUILD), "--"]
+    return [sys.executable, str(BUILD)]
+
+
+def worker_command() -> list[str]:
+    """Starts a worker."""
+    return [*host_command(), "_worker"]
 
 
 class WorkerProcess:

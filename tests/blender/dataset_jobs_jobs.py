@@ -1,0 +1,50 @@
+"""Data sets by the add-on's operators; run by worker.py."""
+
+from __future__ import annotations
+
+import bpy
+from relight_jobs import refused
+
+SMALL = {"subjects": 1, "poses": 1, "cameras": 2, "width": 48, "height": 40, "samples": 1, "device": "cpu"}
+
+
+def render(out: str, dry_run: bool, whole: bool) -> dict:
+    """Refusals first; then a tiny set is timed, rendered, and asked for once more."""
+    from palm_hands import register, unregister
+    from palm_hands.palm_blender import dataset_jobs
+    from palm_hands.palm_blender.operators.dataset import absolute_settings
+
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    register()
+    scene = bpy.context.scene
+    settings = scene.palm_dataset
+    facts: dict = {"no_folder": refused("render_dataset"), "nothing_to_open": refused("open_dataset")}
+    settings.out = f"{out}/"
+    settings.verb = "harp-relit"
+    facts["no_light"] = refused("render_dataset")
+    settings.verb = "animate"
+    facts["no_avatar"] = refused("render_dataset")
+    settings.verb = "cohort"
+    for name, value in SMALL.items():
+        setattr(settings, name, value)
+    settings.light, settings.light_file = "file", f"{out}/none.exr"
+    facts["no_file"] = refused("render_dataset")
+    settings.light = "city"
+    facts["counted"] = dataset_jobs.count_in_words(settings)
+    facts["command"] = dataset_jobs.command(absolute_settings(scene))[1:]
+    said = bpy.context.window_manager
+    if dry_run:
+        facts["timed"] = sorted(bpy.ops.palm.render_dataset(dry_run=True)), said.palm_dataset_said
+        settings.seed = 0  # whatever is set again, the old timing is forgotten
+        facts["forgotten"] = said.palm_dataset_said == ""
+    if whole:
+        facts["rendered"] = sorted(bpy.ops.palm.render_dataset()), said.palm_dataset_said
+        facts["again"] = sorted(bpy.ops.palm.render_dataset()), said.palm_dataset_said
+        settings.seed = 7
+        facts["other_set"] = refused("render_dataset")
+    unregister()
+    facts["left_over"] = [
+        hasattr(bpy.types.Scene, "palm_dataset"),
+        hasattr(bpy.types.WindowManager, "palm_dataset_said"),
+    ]
+    return facts

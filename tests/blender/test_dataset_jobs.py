@@ -1,0 +1,89 @@
+"""Data sets from the panel: its settings as a command line, and the operators that run it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+PANEL = {
+    "verb": "cohort", "subjects": 3, "poses": 2, "cameras": 4, "sequences": 5, "frames": 6, "pose_file": "", "avatar": "",
+    "view": "capture", "light": "rig", "light_file": "", "other_light": "city", "other_light_file": "", "width": 64,
+    "height": 48, "samples": 8, "seed": 9, "background": "black", "vary_light": False, "radiance": False,
+    "avatars": False, "device": "auto", "workers": 1, "out": "/some/set",
+}  # fmt: skip
+
+
+def recipe(**changes: object):
+    import build
+
+    build.load_package()
+    from palm_hands.palm_blender import dataset_jobs
+
+    return dataset_jobs, dataset_jobs.recipe_of(SimpleNamespace(**{**PANEL, **changes}))
+
+
+def test_settings_become_the_recipe_of_the_command_line(tmp_path):
+    made, cohort = recipe()
+    assert (cohort.kind, cohort.units, cohort.frames, cohort.cameras) == ("cohort", 3, 2, 4)
+    assert (cohort.width, cohort.height, cohort.samples, cohort.seed) == (64, 48, 8, 9)
+    assert cohort.environments == ("rig",) and not cohort.avatars
+    _, relit = recipe(verb="harp-relit", light="night", radiance=True, vary_light=True, avatars=True)
+    assert (relit.units, relit.frames, relit.environments) == (5, 6, ("night", "city"))
+    assert relit.radiance and relit.vary_light and relit.avatars
+    words = made.command(SimpleNamespace(**PANEL), dry_run=True)
+    assert "--dry-run" in words and "--resume" not in words and words[-3:] == ["--progress", "json", "--parent-pipe"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"out": ""}, "a folder for the data set is not chosen"),
+        ({"verb": "harp-relit"}, "choose two lights"),
+        ({"verb": "animate"}, "an avatar folder is not chosen"),
+        ({"light": "file"}, "an environment's file is not chosen"),
+        ({"width": 4}, "4 width cannot be rendered"),
+    ],
+)
+def test_what_is_missing_is_named(changes, message):
+    from engine.errors import PalmError
+
+    with pytest.raises(Exception, match=message) as refused:
+        recipe(**changes)
+    assert PalmError.__name__ in [kind.__name__ for kind in type(refused.value).__mro__]
+
+
+def test_count_is_that_of_the_plan():
+    from palm_hands.palm_blender.synthesis.foresight import picture_count, trial_of
+
+    for changes in ({}, {"verb": "harp-relit", "light": "night"}):
+        made, wanted = recipe(**changes)
+        said = made.count_in_words(SimpleNamespace(**{**PANEL, **changes}))
+        assert said.startswith(f"{picture_count(wanted)} pictures of {wanted.units} hands")
+        trial = trial_of(wanted)
+        assert picture_count(trial) == {"cohort": 1, "harp-relit": 2}[wanted.kind]
+        assert (trial.width, trial.samples) == (wanted.width, wanted.samples)
+    assert picture_count(wanted, (2, 3)) == 2 * 6
+
+
+@pytest.mark.parametrize(
+    ("version", "dry_run", "whole"),
+    [("4.5", True, True), ("4.2", False, False), ("5.0", False, False), ("5.2", True, False)],
+)
+def test_operators_render_in_another_blender(blender, tmp_path, version, dry_run, whole):
+    out = tmp_path / "große menge"
+    facts = blender("dataset_jobs_jobs.render", version=version, out=out, dry_run=dry_run, whole=whole)
+    assert "Choose a folder" in facts["no_folder"] and "not there yet" in facts["nothing_to_open"]
+    assert "choose two lights" in facts["no_light"] and "an avatar folder is not chosen" in facts["no_avatar"]
+    assert "none.exr" in facts["no_file"] and facts["counted"] == "2 pictures of 1 hand"
+    assert facts["left_over"] == [False, False]
+    if dry_run:
+        state, said = facts["timed"]
+        assert state == ["FINISHED"] and said.startswith("2 pictures, about ") and facts["forgotten"]
+    if whole:
+        assert facts["rendered"][0] == ["FINISHED"] and str(out) in facts["rendered"][1]
+        assert facts["again"][1] == f"nothing was missing: {out}"
+        assert "holds another data set" in facts["other_set"]
+        assert len(list(out.glob("**/images/*/*.png"))) == 2
+    else:
+        assert not out.exists()
