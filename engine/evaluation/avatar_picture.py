@@ -16,8 +16,8 @@ from ..lighting.image_light import ImageLight
 from ..methods.rerender import Pose, pose_mesh
 from ..rendering.avatar_scene import avatar_scene
 from ..rendering.crop import Crop
+from ..rendering.denoise import denoised
 from ..rendering.mesh_pbr import MeshRender, MeshRenderConfig, MeshScene, render_mesh
-from .denoise import denoised
 from .true_frame import TrueFrame
 
 GLOSS_IN_ALBEDO = {"harp": 0.03}

@@ -1,8 +1,10 @@
 """Detail beyond a prior's codes: what a photo shows of moles, scars, tattoos, nails and rings, as a residual of the textures.
 
 The published method stops at the codes, in which no such thing is. Here, where the photo shows skin, the albedo and the normal
-map get the local difference between the photo and the hand as found, under the light as found. Shadows are not baked in: those
-of the hand itself are in the light's shading; others are wider than marks and without a tint of their own (`local_difference`).
+map get the local difference between the photo and the hand as found, under the light as found. The hand's own shadows are in the
+light's shading; others are left out as far as they are wider than marks and without a tint of their own (`local_difference`).
+How wide a mark may be is a bargain: real hands differ from a smooth mesh with a person's skin by relief, and by skin that is
+darker here than there, over one to three centimetres, and whoever leaves them out shows another hand than the photo's.
 """
 
 from __future__ import annotations
@@ -43,25 +45,26 @@ class DetailConfig:
 
     photo_px: int = 1024
     """Longer side of the hand's crop, at most."""
-    mark_m: float = 0.007
-    """Radius of the discs whose median brightness counts as light: wider than the marks, narrower than the shadows."""
-    tint_m: float = 0.015
-    """The same of tint: wider than a nail."""
-    rim_m: float = 0.0015
+    mark_m: float = 0.018
+    """Radius of the discs whose median brightness counts as light: wider than marks, tendons and the relief of fingers, which a
+    smooth mesh has not got, and narrower than the shadows of what is not the hand."""
+    tint_m: float = 0.010
+    """The same of tint: a nail stays, a change of the light's colour over the hand does not."""
+    rim_m: float = 0.001
     """From outlines, within which nothing is believed."""
-    fade_m: float = 0.004
+    fade_m: float = 0.002
     """Over which detail fades in from there."""
     steps: int = 60
     rate: float = 0.05
     brightness_cost: float = 0.02
     """L1, of log albedo, per texel: sparse marks rather than overall shading."""
-    tint_cost: float = 0.005
+    tint_cost: float = 0.01
     """L1 of log albedo less its mean over the channels."""
     roughness_cost: float = 0.02
     """L1 of the differences of neighbours' log albedo."""
-    slope_cost: float = 0.5
+    slope_cost: float = 0.3
     """Squared slopes of the normal residual."""
-    bump_cost: float = 2.0
+    bump_cost: float = 1.5
     """Squared differences of neighbours' slopes."""
 
 
@@ -188,7 +191,7 @@ def _told(hand: HandInPhoto, texels: TexelMap, config: DetailConfig) -> _Told:
         nothing = torch.zeros_like(seen.confidence)
         dark = VertexLight(normals.new_zeros(len(normals), 3, 3), torch.zeros_like(normals))
         return _Told(nothing, nothing, seen.facing, torch.zeros_like(place), normals, dark)
-    light = _light(hand, normals)
+    light = light_on_hand(hand, normals)
     expected = expected_color(hand, surface, light)
     ratio = local_difference(surface, expected, config.rim_m, config.mark_m, config.tint_m)
     trust = seen.confidence * enough_light(texels, hand, normals, light, seen.confidence)
@@ -205,7 +208,8 @@ def shares(trust: Tensor, facing: Tensor) -> Tensor:
     return value / value.sum(0).clamp_min(1e-12) * trust.amax(0)
 
 
-def _light(hand: HandInPhoto, normals: Tensor) -> VertexLight:
+def light_on_hand(hand: HandInPhoto, normals: Tensor) -> VertexLight:
+    """The environment's light at the vertices [V,3] of unit normals, with the textures' albedo and roughness there."""
     albedo, roughness = _at_vertices(hand)
     turn, shift = hand.world_to_camera[:3, :3].to(normals), hand.world_to_camera[:3, 3].to(normals)
     return vertex_light(

@@ -30,6 +30,7 @@ from ..rendering.avatar_bake import BakeConfig, BakedHand, bake_hand, ten_betas,
 from ..rendering.canonical_field import canonical_field
 from ..rendering.field_bake import CanonicalField, mirrored_field
 from .detail import DetailConfig, HandInPhoto, fit_detail
+from .exposure import exposure_gain
 from .palm import PersonalHand
 from .palm_hands import code_of
 from .photo_input import CapturedPhoto
@@ -98,7 +99,11 @@ def write_personal_avatar(
         prior=prior,
     )
     shots = [CapturedPhoto(capture, image, mask), *more]
-    detail = fit_detail([hand_in_photo(avatar, baked, environment, shot) for shot in shots], config.detail)
+    seen = [hand_in_photo(avatar, baked, environment, shot) for shot in shots]
+    detail = fit_detail(seen, config.detail)
+    if config.detail is not None:
+        gain = exposure_gain([one._replace(maps=detail.maps) for one in seen])
+        environment = gain * environment
     timings["detail"] = -(clock - (clock := time.monotonic()))
     progress(0.65, "rendering the avatar")
     covered = baked.maps.inside

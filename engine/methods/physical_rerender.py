@@ -15,6 +15,7 @@ from ..lighting.color import linear_to_srgb
 from ..lighting.image_light import image_light
 from ..rendering.avatar_scene import avatar_scene
 from ..rendering.crop import Crop, resample
+from ..rendering.denoise import denoised
 from ..rendering.field_bake import FieldMaps
 from ..rendering.mesh import Picture
 from ..rendering.mesh_pbr import MeshRenderConfig, render_mesh
@@ -69,7 +70,7 @@ def rerender_at_capture(
     shown = render_mesh(scene, light, camera, to_camera, crop.height, crop.width, SHADING, generator)
     coverage = shown.coverage[..., None]
     # where the hand covers part of a pixel, its own colour is encoded and not its dimmed mixture with black
-    own = shown.color / coverage.clamp_min(1e-6)
+    own = denoised(shown) / coverage.clamp_min(1e-6)
     picture = Picture(linear_to_srgb(own).clamp(0, 1) * coverage, shown.coverage)
     photo, mask, within = photo_planes(taken or photo_in_folder(avatar), crop)
     cap = torch.as_tensor(np.unique(avatar.mesh.faces[avatar.mesh.cap_faces])).long()

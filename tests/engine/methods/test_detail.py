@@ -55,7 +55,7 @@ def test_what_the_photo_does_not_show_stays_bit_for_bit():
     assert torch.allclose(detail.maps.normal.norm(dim=-1), torch.ones(()), atol=1e-5)
 
 
-def test_a_shadow_cast_on_the_hand_is_hardly_painted_in():
+def test_a_wide_shadow_cast_on_the_hand_is_painted_in_by_its_border_alone():
     hand = painted_hand()
     homogeneous = hand.texels.gather(hand.vertices, hand.topology.faces) @ hand.intrinsics.T
     pixels = homogeneous[:, :2] / homogeneous[:, 2:3]
@@ -67,8 +67,8 @@ def test_a_shadow_cast_on_the_hand_is_hardly_painted_in():
     ours = log_albedo(detail_of("shadow").maps) - log_albedo(detail_of("plain").maps)
     dark = (confidence > 0.9) & (naive.mean(1) < -0.1)
     assert float(naive[dark].abs().mean()) > 0.3
-    # measured: 14 %
-    assert float(ours[dark].abs().mean()) < 0.25 * float(naive[dark].abs().mean())
+    # measured: 28 %; discs of 7 mm would leave 14 %, and leave out the relief of real hands with it (2 dB of their photo)
+    assert float(ours[dark].abs().mean()) < 0.35 * float(naive[dark].abs().mean())
 
 
 def test_without_detail_the_textures_stay_and_the_seen_map_is_there():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ..rendering.mesh_pbr import MeshRender
+from .mesh_pbr import MeshRender
 
 ROUNDS = 3
 """Passes with steps of 1, 2 and 4 pixels: 9 taps each see 15 pixels together."""
