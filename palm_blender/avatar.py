@@ -65,7 +65,7 @@ def build_deforming_mesh(
 ) -> bpy.types.Object:
     """The mesh with its weights and driven shape keys, not yet a child of the armature and without modifiers."""
     mesh = build_mesh(source, name, collection)
-    _add_weights(mesh, source.skinning_weights, [bone.name for bone in rig.joint_bones(armature)])
+    add_weights(mesh, source.skinning_weights, [bone.name for bone in rig.joint_bones(armature)])
     correctives.add_shape_keys(mesh, source, armature)
     return mesh
 
@@ -116,7 +116,7 @@ def _sharpen(data: bpy.types.Mesh, rim: np.ndarray) -> None:
     data.attributes.new("crease_edge", "FLOAT", "EDGE").data.foreach_set("value", chosen.astype(np.float32))
 
 
-def _add_weights(target: bpy.types.Object, weights: np.ndarray, names: list[str]) -> None:
+def add_weights(target: bpy.types.Object, weights: np.ndarray, names: list[str]) -> None:
     """Every non-zero skinning weight: pruning to a few bones a vertex, as game engines do, would shift the skin."""
     for joint, name in enumerate(names):
         group = target.vertex_groups.new(name=name)

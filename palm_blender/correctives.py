@@ -39,7 +39,7 @@ def add_shape_keys(target: bpy.types.Object, mesh: AvatarMesh, armature: bpy.typ
     target.shape_key_add(name="Basis", from_mix=False)
     fitted = np.array(armature[rig.FITTED_BETAS], dtype=float)
     for index in range(10):
-        key = _add_key(target, SHAPE_KEY.format(index), rest + mesh.shape_basis[index], rig.BETA_RANGE)
+        key = add_key(target, SHAPE_KEY.format(index), rest + mesh.shape_basis[index], rig.BETA_RANGE)
         _drive_shape(key, armature, index, float(fitted[index]))
     basis = bone_math.to_bone_correctives(mesh.pose_basis, rig.rest_bases(armature))
     bones = rig.joint_bones(armature)
@@ -47,11 +47,12 @@ def add_shape_keys(target: bpy.types.Object, mesh: AvatarMesh, armature: bpy.typ
         joint, entry = 1 + feature // 9, feature % 9
         name = POSE_KEY.format(bones[joint].name, entry // 3, entry % 3)
         # an entry of R - I lies in [-2, 1]; Blender's default range 0..1 would cut the negative ones off
-        key = _add_key(target, name, rest + basis[feature], 2.0)
-        _drive_pose(key, armature, bones[joint].name, entry)
+        key = add_key(target, name, rest + basis[feature], 2.0)
+        drive_pose(key, armature, bones[joint].name, *ROTATION_FEATURES[entry])
 
 
-def _add_key(target: bpy.types.Object, name: str, points: np.ndarray, reach: float) -> bpy.types.ShapeKey:
+def add_key(target: bpy.types.Object, name: str, points: np.ndarray, reach: float) -> bpy.types.ShapeKey:
+    """A shape key at `points` [V,3] whose value may lie within ±reach."""
     key = target.shape_key_add(name=name, from_mix=False)
     key.data.foreach_set("co", np.ascontiguousarray(points, dtype=np.float32).ravel())
     key.slider_min, key.slider_max = -reach, reach
@@ -68,9 +69,11 @@ def _drive_shape(key: bpy.types.ShapeKey, armature: bpy.types.Object, index: int
     driver.expression = f"beta-({fitted!r})"
 
 
-def _drive_pose(key: bpy.types.ShapeKey, armature: bpy.types.Object, bone: str, entry: int) -> None:
+def drive_pose(
+    key: bpy.types.ShapeKey, armature: bpy.types.Object, bone: str, expression: str, components: str
+) -> None:
+    """Let an expression of a bone's own rotation, as a quaternion, set the key. components: those of wxyz that it names."""
     driver = key.driver_add("value").driver
-    expression, components = ROTATION_FEATURES[entry]
     for component in components:
         variable = driver.variables.new()
         variable.name, variable.type = component, "TRANSFORMS"

@@ -29,12 +29,10 @@ def read_mesh(armature: bpy.types.Object) -> AvatarMesh:
     if "wrist_cap" in data.attributes:
         data.attributes["wrist_cap"].data.foreach_get("value", cap)
     basis = _points(data, "Basis")
-    pose_names = [
-        correctives.POSE_KEY.format(bones[1 + feature // 9], feature % 9 // 3, feature % 3) for feature in range(135)
-    ]
-    in_bone_axes = np.stack([_points(data, name) - basis for name in pose_names])
     # the transposed axes lead back from the bones' to the rest frame's
-    pose_basis = bone_math.to_bone_correctives(in_bone_axes, rig.rest_bases(armature).transpose(0, 2, 1))
+    pose_basis = bone_math.to_bone_correctives(
+        bone_axes_correctives(armature), rig.rest_bases(armature).transpose(0, 2, 1)
+    )
     return AvatarMesh(
         vertices=basis,
         faces=faces.reshape(-1, 3).astype(np.int64),
@@ -46,6 +44,15 @@ def read_mesh(armature: bpy.types.Object) -> AvatarMesh:
         joint_shape_basis=np.array(armature[rig.JOINT_SHAPE_BASIS], dtype=float).reshape(10, 16, 3),
         cap_faces=cap,
     )
+
+
+def bone_axes_correctives(armature: bpy.types.Object) -> np.ndarray:
+    """The pose correctives as the shape keys hold them [135,V,3]: metres per entry of R' - I of the bones' own rotations."""
+    data = rig.hand_mesh(armature).data
+    bones = [bone.name for bone in rig.joint_bones(armature)]
+    basis = _points(data, "Basis")
+    names = (correctives.POSE_KEY.format(bones[1 + f // 9], f % 9 // 3, f % 3) for f in range(135))
+    return np.stack([_points(data, name) - basis for name in names])
 
 
 def _points(data: bpy.types.Mesh, key: str) -> np.ndarray:
