@@ -175,6 +175,11 @@ def busy_with() -> str:
 def call_operator(name: str, **arguments: Any) -> set[str]:
     """Run one of our operators as if the user had, with an undo step. name: of bpy.ops.palm. Raises RuntimeError."""
     operator = getattr(bpy.ops.palm, name)
+    if bpy.app.background:
+        # without windows to draw, Blender 4.5 crashes as it pushes an operator's own undo step
+        result: set[str] = operator("EXEC_DEFAULT", **arguments)
+        bpy.ops.ed.undo_push(message=operator.get_rna_type().name)
+        return result
     with bpy.context.temp_override(**view_context()):
         return operator("EXEC_DEFAULT", True, **arguments)
 
@@ -276,6 +281,8 @@ CLASSES = ()
 
 def register() -> None:
     _sessions.append(_Session())
+    # what an earlier session of the add-on left there
+    bpy.context.window_manager.palm.jobs.clear()
     bpy.app.handlers.load_post.append(_after_load)
     atexit.register(_close)
 
