@@ -78,11 +78,31 @@ class PALM_PG_state(bpy.types.PropertyGroup):
 
 
 CLASSES = (PALM_PG_job, PALM_PG_finding, PALM_PG_state)
+KEPT = ("source", "filepath", "method", "quality", "hand", "use_light", "findings_summary")
+"""Settings that outlive the opening of another file, which brings a window manager without them."""
+_kept: dict[str, str | bool] = {}
+
+
+@bpy.app.handlers.persistent
+def _before_load(*_: object) -> None:
+    state = bpy.context.window_manager.palm
+    _kept.update({name: getattr(state, name) for name in KEPT})
+
+
+@bpy.app.handlers.persistent
+def _after_load(*_: object) -> None:
+    for name, value in _kept.items():
+        setattr(bpy.context.window_manager.palm, name, value)
 
 
 def register() -> None:
     bpy.types.WindowManager.palm = PointerProperty(type=PALM_PG_state)
+    bpy.app.handlers.load_pre.append(_before_load)
+    bpy.app.handlers.load_post.append(_after_load)
 
 
 def unregister() -> None:
+    bpy.app.handlers.load_pre.remove(_before_load)
+    bpy.app.handlers.load_post.remove(_after_load)
+    _kept.clear()
     del bpy.types.WindowManager.palm
