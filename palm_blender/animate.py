@@ -10,6 +10,7 @@ import numpy as np
 
 from ..engine.errors import InputError, PoseFileError
 from ..engine.hand.pose_files import PoseSequence, save_pose_file
+from ..engine.hand.pose_sources import load_poses
 from . import animation, compat, joint_limits, pose_sequences, rig, take_record
 
 TIMINGS = ("SPEED", "RESAMPLE", "FRAMES")
@@ -180,9 +181,8 @@ def _with_original_numbers(
     return take_record.restored(poses, record[1], same & near)
 
 
-def follow_captures(armature: bpy.types.Object, path: Path, scene: bpy.types.Scene, settings: TakeSettings) -> Take:
+def follow_captures(
+    armature: bpy.types.Object, path: Path, scene: bpy.types.Scene, settings: TakeSettings, name: str | None = None
+) -> Take:
     """The engine's captures.json of a video as the hand's action. Raises PoseFileError."""
-    from ..engine.hand.pose_sources import PoseChoice, load_poses
-
-    poses = load_poses(path, PoseChoice())
-    return import_take(armature, poses, Path(path).stem, scene, settings)
+    return import_take(armature, load_poses(path), name or Path(path).stem, scene, settings)

@@ -80,16 +80,17 @@ def add_action(
     for joint, bone in enumerate(rig.joint_bones(armature)):
         bone.rotation_mode = "QUATERNION"
         for component in range(4):
-            _add_curve(
+            add_curve(
                 curves, bone.path_from_id("rotation_quaternion"), component, frames, rotations[:, joint, component]
             )
     wrist = rig.joint_bones(armature)[0]
     for component in range(3):
-        _add_curve(curves, wrist.path_from_id("location"), component, frames, locations[:, component])
+        add_curve(curves, wrist.path_from_id("location"), component, frames, locations[:, component])
     return action
 
 
-def _add_curve(curves: object, path: str, index: int, frames: np.ndarray, values: np.ndarray) -> None:
+def add_curve(curves: object, path: str, index: int, frames: np.ndarray, values: np.ndarray) -> None:
+    """One channel: keys at frames [T] with values [T], straight lines between."""
     curve = curves.new(path, index=index)
     curve.keyframe_points.add(len(frames))
     points = np.stack([frames, values], axis=1).astype(np.float32)

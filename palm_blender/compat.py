@@ -22,14 +22,24 @@ def new_action(name: str, owner: bpy.types.ID) -> tuple[bpy.types.Action, Any]:
 
     From 4.4 an action has slots, and one that is merely assigned may animate nothing: the slot is set explicitly.
     """
-    action = bpy.data.actions.new(name)
+    action, curves = loose_action(name, owner.name, owner.id_type)
     animation = owner.animation_data or owner.animation_data_create()
     animation.action = action
+    if VERSION >= (4, 4, 0):
+        animation.action_slot = action.slots[0]
+    return action, curves
+
+
+def loose_action(name: str, slot_name: str, kind: str = "OBJECT") -> tuple[bpy.types.Action, Any]:
+    """A new action of nobody yet, such as a pose asset, and the collection that its curves are made in.
+
+    kind: of the data-block that it will animate.
+    """
+    action = bpy.data.actions.new(name)
     if VERSION < (4, 4, 0):
         return action, action.fcurves
-    slot = action.slots.new(id_type=owner.id_type, name=owner.name)
+    slot = action.slots.new(id_type=kind, name=slot_name)
     strip = action.layers.new("Layer").strips.new(type="KEYFRAME")
-    animation.action_slot = slot
     return action, strip.channelbag(slot, ensure=True).fcurves
 
 

@@ -87,8 +87,8 @@ def preflight(armature: bpy.types.Object, settings: ExportSettings) -> tuple[lis
     extra = [modifier.name for modifier in mesh.modifiers if modifier.type not in ("ARMATURE", "SUBSURF")]
     if extra and settings.format != "ALEMBIC":
         notes.append(f"modifiers stay behind: {', '.join(extra)}")
-    most = most_influences(mesh)
-    if most > 4 and settings.format == "GLTF":
+    most = most_influences(mesh) if settings.format == "GLTF" else 0
+    if most > 4:
         notes.append(f"up to {most} bones move a vertex: programs that read only 4 bend the skin a little otherwise")
     if any(abs(scale - 1) > 1e-4 for scale in armature.matrix_world.to_scale()):
         notes.append("the armature is scaled: apply its scale, or lengths differ in other programs")

@@ -13,6 +13,7 @@ from ..engine.errors import InputError
 from ..engine.hand.joints import FINGERS
 from ..engine.hand.pose_files import PoseSequence
 from . import animation, bone_math, joint_limits, pose_sequences, rig
+from .synthesis import poses as gestures
 
 SPREAD_SHARES = {"index": 1.0, "middle": 0.15, "ring": -0.55, "pinky": -1.0}
 """How far each finger goes of its range towards the thumb's side, or away from it, as the hand spreads."""
@@ -177,3 +178,14 @@ def key_if_recording(armature: bpy.types.Object, scene: bpy.types.Scene) -> None
 def fingers() -> tuple[str, ...]:
     """The fingers in the order of the hand, from the thumb."""
     return tuple(sorted(FINGERS, key=("thumb", "index", "middle", "ring", "pinky").index))
+
+
+def apply_gesture(armature: bpy.types.Object, name: str, amount: float = 1.0) -> None:
+    """Put the fingers into a named gesture, or a share of the way there; the wrist stays. Raises PoseFileError."""
+    hand_pose = gestures.load_gesture(name)
+    if rig.side_of(armature) == "left":
+        hand_pose = bone_math.mirror_axis_angle(hand_pose.reshape(15, 3)).ravel()
+    if amount < 1.0:
+        now = animation.read_pose(armature).hand_pose[0]
+        hand_pose = gestures.slerp(now, hand_pose, np.full((1, 15), max(amount, 0.0)))[0]
+    set_hand_pose(armature, hand_pose)

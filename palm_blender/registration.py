@@ -19,10 +19,17 @@ MODULES = (
     "panels.personalize",
     "operators.avatar",
     "panels.avatar",
+    "operators.pose",
+    "panels.pose",
+    "capture_jobs",
+    "operators.animate",
+    "panels.animate",
     "operators.relight",
     "panels.relight",
     "operators.dataset",
     "panels.dataset",
+    "operators.export",
+    "panels.export",
 )
 """Each has CLASSES, registered in order, and may have register() and unregister() for what is not a class."""
 
