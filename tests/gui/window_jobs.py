@@ -205,3 +205,76 @@ def memory_mb() -> float:
     """Resident memory of this Blender."""
     with open("/proc/self/statm", encoding="ascii") as file:
         return int(file.read().split()[1]) * 4096 / 1e6
+
+
+def set_preferences(**values: str) -> dict:
+    """Change the add-on's preferences; returns them all."""
+    preferences = bpy.context.preferences.addons[EXTENSION].preferences
+    for name, value in values.items():
+        setattr(preferences, name, value)
+    return {name: str(getattr(preferences, name)) for name in values}
+
+
+def begin(photo: str, **settings: str) -> list[dict]:
+    """Choose a photo and settings in the panel, and press Personalize."""
+    state = bpy.context.window_manager.palm
+    state.source, state.filepath = "file", photo
+    for name, value in settings.items():
+        setattr(state, name, value)
+    with in_view():
+        bpy.ops.palm.personalize("EXEC_DEFAULT", True)
+    return listed()
+
+
+def listed() -> list[dict]:
+    """The jobs as the panel shows them."""
+    names = ("number", "kind", "title", "state", "message", "fraction", "left", "waits")
+    return [{name: getattr(job, name) for name in names} for job in bpy.context.window_manager.palm.jobs]
+
+
+def cancel(number: int = 0) -> None:
+    bpy.ops.palm.cancel_job(number=number)
+
+
+def wait_for(number: int, states: list[str], seconds: float, fraction: float = 0.0) -> Steps:
+    """Let Blender run until a job is in one of the states, and as far as `fraction`. Returns its record."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        yield 0.1
+        job = next(item for item in listed() if item["number"] == number)
+        if job["state"] in states and job["fraction"] >= fraction:
+            return job
+    raise TimeoutError(f"after {seconds} s: {listed()}")
+
+
+def follow(number: int, seconds: float) -> Steps:
+    """Watch a job to its end: all that the panel said, stalls of the main thread, and how memory grew.
+
+    Between two answers of the main thread pass `wall` seconds, of which it has worked `busy`; the rest it has waited for other
+    programs on a loaded machine, or for the software that draws. The last, in which the hand is built, are not the wait for it.
+    """
+    memory, fractions, messages = memory_mb(), [], []
+    session = module("palm_blender.jobs").session()
+    session.slowest_s = own = 0.0
+    wall: list[float] = []
+    busy: list[float] = []
+    last, worked = time.perf_counter(), time.thread_time()
+    end = last + seconds
+    while last < end:
+        yield 0.002
+        job = next(item for item in bpy.context.window_manager.palm.jobs if item.number == number)
+        if job.state != "running":
+            break
+        now, work = time.perf_counter(), time.thread_time()
+        wall.append(now - last)
+        busy.append(work - worked)
+        last, worked, own = now, work, session.slowest_s
+        if not fractions or job.fraction != fractions[-1]:
+            fractions.append(job.fraction)
+            messages.append(job.message)
+    wall.sort()
+    return {
+        "state": job.state, "message": job.message, "fractions": fractions, "messages": messages, "answers": len(wall),
+        "wall_ms": 1000 * wall[-1], "wall_999_ms": 1000 * wall[int(0.999 * len(wall)) - 1], "busy_ms": 1000 * max(busy),
+        "over_50_ms": sum(gap > 0.05 for gap in wall), "own_ms": 1000 * own, "grown_mb": memory_mb() - memory,
+    }  # fmt: skip
