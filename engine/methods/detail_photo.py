@@ -24,6 +24,9 @@ DARKEST = 0.004
 """Linear colour below which a photo says next to nothing."""
 FLARE = 0.02
 """Linear colour added before logarithms are taken: in the dark, noise and stray light would pass for tints."""
+BRIGHTEST_MARK = 0.5
+"""Log brightness by which a mark may exceed the skin around it. What exceeds it more stands in a shadow that the model casts and
+the photo does not show."""
 TINT_OF_DARKNESS = 1.0
 """Share taken off of the link between darkness and redness."""
 
@@ -130,4 +133,5 @@ def local_difference(surface: PhotoSurface, expected: Tensor, rim_m: float, mark
     wider = without_wide_parts(ratio, valid, tint_m / pixel_m).reshape(-1, 3)
     pale = without_shadow_tint(wider, valid.reshape(-1).to(wider), TINT_OF_DARKNESS)
     tint = (pale - pale.mean(1, keepdim=True)).reshape(ratio.shape)
-    return valid[..., None] * (without_wide_parts(ratio.mean(-1, keepdim=True), valid, mark_m / pixel_m) + tint)
+    marks = without_wide_parts(ratio.mean(-1, keepdim=True), valid, mark_m / pixel_m).clamp_max(BRIGHTEST_MARK)
+    return valid[..., None] * (marks + tint)
