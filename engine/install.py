@@ -64,11 +64,11 @@ def parts(version: tuple[int, int], build: str) -> list[Part]:
     """What the engine needs on a Python version. build: "cpu" or "cuda"."""
     old = version < (3, 13)
     return [
-        Part("torch", (f"torch=={TORCH}",), {"cpu": 750, "cuda": 6500}[build]),
-        Part("NumPy and SciPy", ("numpy==1.26.4" if old else "numpy>=2.1,<3", "scipy==1.17.1"), 190),
-        Part("pictures", ("pillow==13.0.0", "opencv-contrib-python==4.11.0.86", "OpenEXR==3.5.3"), 260),
-        Part("kernels", ("warp-lang==1.19.0", "xatlas==0.0.11", "safetensors==0.8.0"), 330),
-        Part("MediaPipe", (f"mediapipe=={WITH_MODELS}", "jax==0.7.1", "jaxlib==0.7.1") if old else ("mediapipe==1.2.2",), 450),
+        Part("torch", (f"torch=={TORCH}",), {"cpu": 900, "cuda": 4900}[build]),
+        Part("NumPy and SciPy", ("numpy==1.26.4" if old else "numpy>=2.1,<3", "scipy==1.17.1"), 225),
+        Part("pictures", ("pillow==13.0.0", "opencv-contrib-python==4.11.0.86", "OpenEXR==3.5.3"), 200),
+        Part("kernels", ("warp-lang==1.19.0", "xatlas==0.0.11", "safetensors==0.8.0"), 410),
+        Part("MediaPipe", (f"mediapipe=={WITH_MODELS}", "jax==0.7.1", "jaxlib==0.7.1") if old else ("mediapipe==1.2.2",), 550),
     ]  # fmt: skip
 
 
@@ -125,7 +125,7 @@ def install(folder: Path, build: str, progress: Progress) -> dict[str, object]:
     made = {
         "engine": __version__,
         "python": platform.python_version(),
-        "torch": build,
+        "torch": _build_of(checks, build),
         "size_mb": round(_size(folder) / 1e6),
         "seconds": round(time.monotonic() - started),
         "checks": checks,
@@ -298,6 +298,13 @@ def _why(lines: deque[str]) -> str:
         return "no connection to the package index"
     errors = [line for line in lines if line.startswith("ERROR")] or list(lines)
     return errors[-1].removeprefix("ERROR: ")[:200] if errors else "no word"
+
+
+def _build_of(checks: list[dict[str, object]], build: str) -> str:
+    """What was asked for, unless the index had only the larger build, which computes on CPUs too."""
+    found = re.search(r"torch (\S+?),", " ".join(str(item["text"]) for item in checks))
+    larger = build == "cpu" and sys.platform == "linux" and found is not None and "+cpu" not in found[1]
+    return "cuda, on the CPU" if larger else build
 
 
 def _size(folder: Path) -> int:

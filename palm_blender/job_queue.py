@@ -19,7 +19,8 @@ MOST_ENDED = 8
 """Jobs that have ended and are still shown."""
 CLOSE_S = 3.0
 """For all jobs to end in order as the queue closes."""
-SOONEST_ESTIMATE_S = 2.0
+SOONEST_ESTIMATE_S, LEAST_SHARE = 5.0, 0.08
+"""Before these, starting the engine tells nothing of how long the work takes."""
 SMOOTHING = 0.15
 
 
@@ -60,7 +61,7 @@ class Job:
 
     def estimate(self) -> None:
         """Seconds left, from the share that is done; smoothed, so that it does not jump between stages."""
-        if self.fraction <= 0 or self.elapsed_s < SOONEST_ESTIMATE_S:
+        if self.fraction < LEAST_SHARE or self.elapsed_s < SOONEST_ESTIMATE_S:
             return
         now = self.elapsed_s * (1 - self.fraction) / self.fraction
         self.left_s = now if self.left_s is None else self.left_s + SMOOTHING * (now - self.left_s)

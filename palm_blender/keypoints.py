@@ -25,9 +25,10 @@ COLLECTION = "PALM Keypoints"
 """Name of the collection, and of the custom property by which it is known."""
 POINT = "palm_keypoint"
 """Custom property of a point's empty: its index."""
+RELATIONS = "palm_relationship_lines"
 PLACE = (0.0, 0.0, 100.0)
 """Of the board, metres: away from what is in the scene, and inside every view's clipping."""
-POINT_SIZE, LINE_GAP = 0.008, 0.002
+POINT_SIZE, LINE_GAP = 0.010, 0.002
 MOVED_PX = 0.75
 """Below this, a point is where the detector saw it: Blender's positions are single-precision."""
 COLOURS = {
@@ -147,7 +148,7 @@ def _empty(name: str, collection: bpy.types.Collection, display: str, size: floa
 def _point(
     index: int, name: str, position: np.ndarray, frame: bpy.types.Object, collection: bpy.types.Collection
 ) -> bpy.types.Object:
-    point = _empty(f"PALM {name}", collection, "SPHERE", POINT_SIZE if name != "wrist" else 1.5 * POINT_SIZE)
+    point = _empty(name.replace("_", " "), collection, "SPHERE", POINT_SIZE if name != "wrist" else 1.5 * POINT_SIZE)
     point.parent, point.location = frame, position
     point[POINT] = index
     point.lock_location[1] = True
@@ -237,14 +238,29 @@ def look_through_camera(context: bpy.types.Context) -> None:
     space.use_local_camera, space.camera = True, camera
     space.region_3d.view_perspective = "CAMERA"
     space.overlay.show_overlays = space.overlay.show_extras = True
+    base = board()
+    if base is not None:
+        # a dashed line from each point to what it hangs on would hide the photo
+        base[RELATIONS] = space.overlay.show_relationship_lines
+        space.overlay.show_relationship_lines = False
 
 
-def leave_camera(context: bpy.types.Context) -> None:
-    """Give the 3D view back its own camera and a view from where the user works."""
+def leave_camera(context: bpy.types.Context, relations: bool = True) -> None:
+    """Give the 3D view back its own camera and a view from where the user works.
+
+    relations: whether relationship lines were shown before, as `relations_before` tells while the board is there.
+    """
     space = _space(context)
     if space is not None and space.use_local_camera:
         space.use_local_camera = False
         space.region_3d.view_perspective = "PERSP"
+        space.overlay.show_relationship_lines = relations
+
+
+def relations_before() -> bool:
+    """Whether the 3D view drew relationship lines before the keypoints came."""
+    base = board()
+    return True if base is None else bool(base.get(RELATIONS, True))
 
 
 def _space(context: bpy.types.Context) -> bpy.types.SpaceView3D | None:

@@ -10,7 +10,7 @@ import bpy
 from ..engine.errors import PalmError
 from . import jobs, keypoints, preferences, results
 from .engine_process import engine_command
-from .job_queue import Job
+from .job_queue import ENDED, Job
 
 PERSONALIZE, LOOK = "personalize", "look"
 
@@ -32,7 +32,7 @@ def start(choices: Choices, folder: Path | None = None) -> Job:
     check_choices(choices)
     settings = preferences.preferences()
     python = preferences.interpreter()
-    taken = [job.output for job in jobs.session().queue if job.output is not None]
+    taken = [job.output for job in jobs.session().queue if job.output is not None and job.state not in ENDED]
     output = results.avatar_path(choices.photo, taken)
     arguments: list[object] = ["personalize", choices.photo, "-o", output]
     arguments += ["--method", choices.method, "--quality", choices.quality, "--device", settings.device]

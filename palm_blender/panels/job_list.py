@@ -11,7 +11,8 @@ from ..job_queue import CANCELLED, DONE, FAILED, RUNNING, WAITING
 
 PREVIEW_SCALE = 7.0
 ICONS = {DONE: "CHECKMARK", FAILED: "ERROR", CANCELLED: "CANCEL", WAITING: "TIME"}
-LINE_LENGTH = 46
+CHARACTER_PX, MARGIN_PX = 6.6, 62
+"""Of Blender's own font and of a box in a panel, at an interface scale of 1."""
 
 
 def draw_job(layout: bpy.types.UILayout, job: Any) -> None:
@@ -56,11 +57,18 @@ def draw_lines(layout: bpy.types.UILayout, text: str, alert: bool = False) -> No
     """A message in as many lines as it needs: labels do not wrap by themselves."""
     column = layout.column(align=True)
     column.alert = alert
-    for line in wrapped(text):
+    for line in wrapped(text, line_length()):
         column.label(text=line)
 
 
-def wrapped(text: str, length: int = LINE_LENGTH) -> list[str]:
+def line_length() -> int:
+    """Characters that fit into the region that is drawn."""
+    region, scale = bpy.context.region, bpy.context.preferences.system.ui_scale
+    width = region.width if region is not None else 300
+    return max(20, int((width / scale - MARGIN_PX) / CHARACTER_PX))
+
+
+def wrapped(text: str, length: int) -> list[str]:
     """Lines of at most `length` characters, cut between words where that is possible."""
     import textwrap
 

@@ -183,7 +183,7 @@ def points(photo: str, look: str) -> dict:
         bpy.ops.ed.undo()
         facts["after_undo"] = [keypoints.board() is None, len(bpy.data.objects)]
         bpy.ops.ed.redo()
-        base, tip = keypoints.board(), bpy.data.objects["PALM index_tip"]
+        base, tip = keypoints.board(), bpy.data.objects["index tip"]
         # 30 px to the right and 20 px down in the photo
         tip.location.x += 30 / max(seen.size)
         tip.location.z -= 20 / max(seen.size)
@@ -195,7 +195,7 @@ def points(photo: str, look: str) -> dict:
         facts["line_follows"] = float((hooked - tip.matrix_world.translation).length)
         written = keypoints.write_keypoints(job.folder / "points.json", keypoints.read_points(base), "left")
         facts["file"] = written.read_text()
-        bpy.data.objects.remove(bpy.data.objects["PALM wrist"])
+        bpy.data.objects.remove(bpy.data.objects["wrist"])
         try:
             bpy.ops.palm.use_keypoints(hand="left")
         except RuntimeError as error:
