@@ -291,3 +291,20 @@ def add_on_preferences(repository: str) -> dict:
     addon_utils.disable(name, default_set=True)
     facts["left_over"] = [item for item in dir(bpy.types) if item.startswith("PALM_")]
     return facts
+
+
+def job_of_the_extension(repository: str) -> dict:
+    """A real job of the extension under its own name, from a folder that nobody may write in."""
+    import addon_utils
+
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.context.preferences.extensions.repos.new(
+        name="Local", module="local", custom_directory=repository, remote_url=""
+    )
+    name = "bl_ext.local.palm_hands"
+    addon_utils.enable(name, default_set=True)
+    facts = {"done": sorted(bpy.ops.palm.test_engine())}
+    state = bpy.context.window_manager.palm
+    facts["summary"], facts["findings"] = state.findings_summary, [item.state for item in state.findings]
+    addon_utils.disable(name, default_set=True)
+    return facts

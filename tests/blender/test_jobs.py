@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -64,7 +65,9 @@ def test_failures_say_one_clear_line(blender, tmp_path, photo):
         assert said in facts[name], name
         assert len(facts[name].splitlines()) == 1
     assert facts["offline"] == [False, False]
-    assert facts["corrupt avatar"][0] == "failed" and "lacks mesh.npz: copy the whole folder" in facts["corrupt avatar"][1]
+    assert (
+        facts["corrupt avatar"][0] == "failed" and "lacks mesh.npz: copy the whole folder" in facts["corrupt avatar"][1]
+    )
     assert facts["objects"] == 0
     assert facts["beside"] == ["broken.palmhand", "scene.blend"]
 
@@ -105,6 +108,31 @@ def test_preferences_of_the_extension(blender, tmp_path):
         == f"the preferences name {repository}, where no Python is: choose a Python or set the engine up"
     )
     assert facts["left_over"] == []
+
+
+def test_an_extension_that_cannot_be_written_in(blender, tmp_path):
+    """Everything it needs to write goes elsewhere: its folder is the same after a job as before."""
+    folder = tmp_path / "nur zum lesen" / "palm_hands"
+    ignored = shutil.ignore_patterns("__pycache__", "pictures", "samples")
+    for name in ("engine", "palm_blender", "assets"):
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    for name in ("__init__.py", "blender_manifest.toml"):
+        shutil.copy(ROOT / name, folder)
+    before = listing(folder)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(path.stat().st_mode & ~0o222)
+    facts = blender("job_jobs.job_of_the_extension", repository=folder.parent)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(path.stat().st_mode | 0o200)
+    assert facts["done"] == ["FINISHED"] and facts["summary"] == "the engine is ready"
+    assert facts["findings"] == ["works"] * 7
+    assert listing(folder) == before
+
+
+def listing(folder: Path) -> list[tuple[str, int]]:
+    """Every file but compiled code, with its time."""
+    files = [path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    return sorted((str(path.relative_to(folder)), path.stat().st_mtime_ns) for path in files)
 
 
 @pytest.mark.slow
