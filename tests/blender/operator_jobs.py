@@ -9,6 +9,7 @@ from typing import Any
 
 import bpy
 import numpy as np
+from export_jobs import leave_safely
 from hand_tool_jobs import counts
 from palm_hands.engine.avatar.folder import read_avatar
 from palm_hands.engine.hand.pose_files import load_pose_file
@@ -64,7 +65,7 @@ def all_operators(right: str, left: str, poses: str, work: str) -> dict:
         facts |= _undo(right)
     finally:
         palm_hands.unregister()
-    return facts
+    return leave_safely(facts)
 
 
 def _names() -> list[str]:
