@@ -238,6 +238,10 @@ def look_through_camera(context: bpy.types.Context) -> None:
     space.use_local_camera, space.camera = True, camera
     space.region_3d.view_perspective = "CAMERA"
     space.overlay.show_overlays = space.overlay.show_extras = True
+    region = next(region for region in context.area.regions if region.type == "WINDOW")
+    if not bpy.app.background:
+        with context.temp_override(area=context.area, region=region):
+            bpy.ops.view3d.view_center_camera()
     base = board()
     if base is not None:
         # a dashed line from each point to what it hangs on would hide the photo

@@ -11,7 +11,7 @@ from ..job_queue import CANCELLED, DONE, FAILED, RUNNING, WAITING
 
 PREVIEW_SCALE = 7.0
 ICONS = {DONE: "CHECKMARK", FAILED: "ERROR", CANCELLED: "CANCEL", WAITING: "TIME"}
-CHARACTER_PX, MARGIN_PX = 6.6, 62
+CHARACTER_PX, MARGIN_PX = 5.8, 50
 """Of Blender's own font and of a box in a panel, at an interface scale of 1."""
 
 

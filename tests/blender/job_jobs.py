@@ -160,12 +160,13 @@ def failures(folder: str, photo: str) -> dict:
     return facts
 
 
-def points(photo: str, look: str) -> dict:
+def points(photo: str, look: str, folder: str) -> dict:
     """The keypoints of a look: shown, moved, given to the engine, undone, discarded."""
     import numpy as np
 
     facts: dict = {}
     bpy.ops.wm.read_factory_settings(use_empty=True)
+    bpy.ops.wm.save_as_mainfile(filepath=f"{folder}/points.blend")
     register()
     try:
         bpy.ops.mesh.primitive_cube_add()
@@ -205,6 +206,21 @@ def points(photo: str, look: str) -> dict:
         facts["left_over"] = [name for name in after if name not in before]
         facts["lost"] = [name for name in before if name not in after]
         facts["poll"] = bpy.ops.palm.use_keypoints.poll()
+        again = {"look": Path(look), "photo": Path(photo), "settings": {}, "builds": True}
+        for name, dx, hand in (("as_found", 0.0, "auto"), ("moved_points", 0.1, "auto"), ("other_hand", 0.0, "right")):
+            end(jobs.add(personalize.LOOK, "look", fake("work", 2), **again))
+            bpy.data.objects["thumb tip"].location.x += dx
+            bpy.ops.palm.use_keypoints(hand=hand, method="harp", quality="draft", wait=False)
+            started = jobs.session().queue.running
+            command = list(started.command)
+            given = "--keypoints" in command and Path(command[command.index("--keypoints") + 1]).is_file()
+            facts[name] = [
+                given,
+                command[command.index("--hand") + 1] if "--hand" in command else "",
+                keypoints.board() is None,
+            ]
+            bpy.ops.palm.cancel_job()
+            end(started)
     finally:
         unregister()
     return facts

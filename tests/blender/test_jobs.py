@@ -76,7 +76,7 @@ def test_failures_say_one_clear_line(blender, tmp_path, photo):
 def test_keypoints_are_shown_moved_and_taken_away(blender, tmp_path, photo, version):
     look = tmp_path / "hand.palmlook"
     assert engine(["look", str(photo), "-o", str(look), "--progress", "none"]) == 0
-    facts = blender("job_jobs.points", version=version, photo=photo, look=look)
+    facts = blender("job_jobs.points", version=version, photo=photo, look=look, folder=tmp_path)
     assert facts["error_px"] < 0.05 and not facts["moved_at_first"]
     assert facts["after_undo"] == [True, 1]
     assert facts["moved"] and facts["shift"] == pytest.approx([30, 20], abs=0.1)
@@ -85,6 +85,9 @@ def test_keypoints_are_shown_moved_and_taken_away(blender, tmp_path, photo, vers
     assert written["handedness"] == "left" and len(written["keypoints"]) == 21
     assert "the keypoint wrist was deleted" in facts["deleted_point"]
     assert facts["left_over"] == [] and facts["lost"] == [] and not facts["poll"]
+    # points that nobody moved are not given back: the engine knows more than they say
+    assert facts["as_found"] == [False, "left", True]
+    assert facts["moved_points"] == [True, "", True] and facts["other_hand"] == [True, "", True]
 
 
 @pytest.mark.parametrize("version", ["4.5", "5.2"])
