@@ -11,7 +11,7 @@ from bpy_extras.io_utils import ImportHelper
 
 from ...engine.avatar.folder import read_avatar
 from ...engine.errors import InputError, PalmError
-from .. import avatar, avatar_tools, rig, skin_tone
+from .. import avatar, avatar_tools, relight, rig, skin_tone, viewing
 from ..cleanup import whole_or_nothing
 from ..console import one_line_errors
 from ..selection import selected_hand
@@ -64,8 +64,6 @@ class PALM_OT_import_avatar(bpy.types.Operator, ImportHelper):
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        from .. import lighting
-
         chosen = Path(bpy.path.abspath(self.filepath))
         folder = chosen if chosen.suffix == ".palmhand" else chosen.parent
         try:
@@ -73,15 +71,11 @@ class PALM_OT_import_avatar(bpy.types.Operator, ImportHelper):
                 source = read_avatar(folder)
                 hand = avatar.build_hand(source, folder.stem, context.scene)
                 if self.use_light:
-                    light = source.image("environment.exr")
-                    lighting.set_environment(context.scene, light, name=f"{folder.stem} light")
+                    relight.use_photo_light(context.scene, hand.armature)
         except PalmError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        for item in context.selected_objects:
-            item.select_set(False)
-        hand.armature.select_set(True)
-        context.view_layer.objects.active = hand.armature
+        viewing.show_only(context, hand.armature)
         self.report({"INFO"}, f"Imported {folder.stem}, a {source.handedness} hand")
         return {"FINISHED"}
 

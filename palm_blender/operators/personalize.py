@@ -11,7 +11,7 @@ from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
 from ...engine.avatar.folder import read_avatar
 from ...engine.errors import InputError, PalmError
-from .. import avatar, jobs, keypoints, personalize, results
+from .. import avatar, jobs, keypoints, personalize, relight, results, viewing
 from ..cleanup import whole_or_nothing
 from ..console import one_line_errors
 from ..job_queue import DONE, FAILED, Job
@@ -150,8 +150,6 @@ class PALM_OT_add_result(bpy.types.Operator):
     number: IntProperty(name="Job", options={"HIDDEN", "SKIP_SAVE"})
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        from .. import lighting
-
         job = jobs.session().queue.find(self.number)
         try:
             if job is None or job.output is None:
@@ -160,15 +158,11 @@ class PALM_OT_add_result(bpy.types.Operator):
                 source = read_avatar(job.output)
                 hand = avatar.build_hand(source, job.output.stem, context.scene)
                 if job.details.get("use_light"):
-                    light = source.image("environment.exr")
-                    lighting.set_environment(context.scene, light, name=f"{job.output.stem} light")
+                    relight.use_photo_light(context.scene, hand.armature)
         except PalmError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        for item in context.view_layer.objects.selected:
-            item.select_set(False)
-        hand.armature.select_set(True)
-        context.view_layer.objects.active = hand.armature
+        viewing.show_only(context, hand.armature)
         self.report({"INFO"}, f"Added {job.output.stem}, a {source.handedness} hand")
         return {"FINISHED"}
 

@@ -115,8 +115,8 @@ def save(path: str) -> list[str]:
     return sorted(bpy.ops.wm.save_as_mainfile(filepath=path))
 
 
-def open_file(path: str) -> Steps:
-    bpy.ops.wm.open_mainfile(filepath=path)
+def open_file(path: str, load_ui: bool = True) -> Steps:
+    bpy.ops.wm.open_mainfile(filepath=path, load_ui=load_ui)
     yield 1.0
     return objects()
 
@@ -278,3 +278,72 @@ def follow(number: int, seconds: float) -> Steps:
         "wall_ms": 1000 * wall[-1], "wall_999_ms": 1000 * wall[int(0.999 * len(wall)) - 1], "busy_ms": 1000 * max(busy),
         "over_50_ms": sum(gap > 0.05 for gap in wall), "own_ms": 1000 * own, "grown_mb": memory_mb() - memory,
     }  # fmt: skip
+
+
+def open_panels() -> list[str]:
+    """Let all panels of ours be open when they are drawn for the first time; returns their names in order."""
+    panels = sorted(
+        (getattr(bpy.types, name) for name in dir(bpy.types) if name.startswith("PALM_PT_")),
+        key=lambda panel: panel.bl_order,
+    )
+    for panel in panels:
+        if "DEFAULT_CLOSED" in getattr(panel, "bl_options", set()):
+            bpy.utils.unregister_class(panel)
+            panel.bl_options = panel.bl_options - {"DEFAULT_CLOSED"}
+            bpy.utils.register_class(panel)
+    return [panel.bl_label for panel in panels]
+
+
+def select(kind: str = "ARMATURE") -> str:
+    """Select the first hand alone, as a click does."""
+    hand = next(item for item in bpy.data.objects if item.type == kind)
+    for item in bpy.context.view_layer.objects.selected:
+        item.select_set(False)
+    hand.select_set(True)
+    bpy.context.view_layer.objects.active = hand
+    return hand.name
+
+
+def textured() -> None:
+    """Show textures in the 3D view, without the lines that help to build."""
+    space = view()[1].spaces.active
+    space.shading.type, space.shading.color_type = "SOLID", "TEXTURE"
+    space.overlay.show_floor = space.overlay.show_axis_x = space.overlay.show_axis_y = False
+
+
+def distance_of_view() -> float:
+    return view()[1].spaces.active.region_3d.view_distance
+
+
+def posed() -> list[list[float]]:
+    """The bones' turns against rest."""
+    hand = next(item for item in bpy.data.objects if item.type == "ARMATURE")
+    return [[round(value, 5) for value in bone.rotation_quaternion] for bone in hand.pose.bones]
+
+
+def play(seconds: float) -> Steps:
+    """Press the space bar's play, and say how many frames a second were shown."""
+    scene = bpy.context.scene
+    shown: list[int] = []
+    with in_view():
+        bpy.ops.screen.animation_play()
+    start = time.perf_counter()
+    while time.perf_counter() < start + seconds:
+        yield 0.002
+        if not shown or scene.frame_current != shown[-1]:
+            shown.append(scene.frame_current)
+    with in_view():
+        bpy.ops.screen.animation_cancel()
+    return {"shown": len(shown), "a_second": len(shown) / seconds, "fps": scene.render.fps}
+
+
+def light() -> dict:
+    scene = bpy.context.scene
+    world = scene.world
+    return {
+        "world": world.name if world else None,
+        "turned": round(getattr(world, "palm_rotation", 0.0), 3),
+        "lamps": sorted(item.name for item in bpy.data.objects if item.type == "LIGHT"),
+        "camera": scene.camera.name if scene.camera else None,
+        "size": [scene.render.resolution_x, scene.render.resolution_y],
+    }
