@@ -179,13 +179,21 @@ def _lines(
 
 def _camera(size: tuple[int, int], collection: bpy.types.Collection) -> None:
     data = bpy.data.cameras.new("PALM Photo Camera")
-    data.type, data.ortho_scale = "ORTHO", 1.05 * max(size) / max(size)
+    data.type, data.ortho_scale = "ORTHO", 1.05 * _frame_size(size)
     data.clip_start, data.clip_end = 0.5, 2.0
     camera = bpy.data.objects.new("PALM Photo Camera", data)
     collection.objects.link(camera)
     camera.location = (PLACE[0], PLACE[1] - 1.0, PLACE[2])
     camera.rotation_euler = (np.pi / 2, 0, 0)
     camera.hide_select, camera.hide_render, camera.hide_viewport = True, True, False
+
+
+def _frame_size(size: tuple[int, int]) -> float:
+    """Metres of the camera frame's longer side, in the scene's own aspect, that hold a whole photo (w, h)."""
+    render = bpy.context.scene.render
+    aspect = (render.resolution_x * render.pixel_aspect_x) / (render.resolution_y * render.pixel_aspect_y)
+    width, height = size[0] / max(size), size[1] / max(size)
+    return max(width, height * aspect) if aspect >= 1 else max(height, width / aspect)
 
 
 def read_points(base: bpy.types.Object) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator
 
 import bpy
@@ -66,13 +65,16 @@ def show_preferences() -> Steps:
     with window_jobs.in_view():
         bpy.ops.palm.test_engine("EXEC_DEFAULT", True)
     number = window_jobs.listed()[-1]["number"]
-    yield from window_jobs.wait_for(number, ["done", "failed", "cancelled"], 100)
-    area = window_jobs.view()[1]
-    area.type = "PREFERENCES"
-    bpy.context.preferences.active_section = "EXTENSIONS" if bpy.app.version >= (4, 2, 0) else "ADDONS"
+    yield from window_jobs.wait_for(number, ["done", "failed", "cancelled"], 200)
+    window, area = window_jobs.view()
+    known = set(window.screen.areas)
+    with bpy.context.temp_override(window=window, area=area, region=window_jobs.region("WINDOW")):
+        bpy.ops.screen.area_split(direction="VERTICAL", factor=0.4)
+    beside = next(item for item in window.screen.areas if item not in known)
+    larger = max((area, beside), key=lambda item: item.width)
+    larger.type = "PREFERENCES"
     bpy.context.preferences.active_section = "ADDONS"
-    started = time.monotonic()
     bpy.ops.preferences.addon_show(module=window_jobs.EXTENSION)
-    area.tag_redraw()
-    yield 1.5
-    return time.monotonic() - started
+    yield from window_jobs.draw(1.5)
+    state = bpy.context.window_manager.palm
+    return {"summary": state.findings_summary, "states": [item.state for item in state.findings]}

@@ -50,5 +50,6 @@ def test_a_photo_without_a_hand_starts_from_a_flat_one(window, work):
 
 
 def test_the_preferences_are_drawn(window):
-    window.run("keypoint_jobs.show_preferences", timeout=120)
+    facts = window.run("keypoint_jobs.show_preferences", timeout=240)
+    assert facts == {"summary": "the engine is ready", "states": ["works"] * 7}
     window.photograph("p1-preferences")
