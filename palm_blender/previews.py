@@ -9,7 +9,7 @@ from typing import Any
 import bpy
 import bpy.utils.previews
 
-MOST_BYTES = 256 << 10
+MOST_PIXELS = 300_000
 """Larger pictures, as the sheet at the end, would hold Blender up as they are decoded: 35 ms for 1.5 megapixels."""
 
 
@@ -35,7 +35,7 @@ def follow(number: int, source: Path | None, folder: Path) -> None:
     shown.number, shown.source = number, source
     copy = folder / f"shown-{shown.count}{source.suffix}"
     try:
-        if source.stat().st_size > MOST_BYTES:
+        if not 0 < png_pixels(source) <= MOST_PIXELS:
             return
         shutil.copyfile(source, copy)
     except OSError:
@@ -49,6 +49,15 @@ def follow(number: int, source: Path | None, folder: Path) -> None:
     for old in folder.glob("shown-*"):
         if old != copy:
             old.unlink(missing_ok=True)
+
+
+def png_pixels(path: Path) -> int:
+    """Width times height by a PNG's header; 0 for what is none. Raises OSError."""
+    with open(path, "rb") as stream:
+        head = stream.read(24)
+    if len(head) < 24 or head[:8] != b"\x89PNG\r\n\x1a\n":
+        return 0
+    return int.from_bytes(head[16:20], "big") * int.from_bytes(head[20:24], "big")
 
 
 def icon_of(number: int) -> int:

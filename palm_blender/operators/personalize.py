@@ -249,8 +249,9 @@ class PALM_OT_use_keypoints(HasKeypoints, bpy.types.Operator, FromPhoto):
                 }
                 choices = personalize.Choices(Path(keypoints.photo_of(base)), hand=handedness, **given)
                 job = personalize.start_from_keypoints(base, handedness, choices)
+                relations = keypoints.relations_before()
                 keypoints.remove()
-                keypoints.leave_camera(context)
+                keypoints.leave_camera(context, relations)
                 return self.finish(job)
         except PalmError as error:
             self.report({"ERROR"}, str(error))
@@ -265,8 +266,9 @@ class PALM_OT_discard_keypoints(HasKeypoints, bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
+        relations = keypoints.relations_before()
         keypoints.remove()
-        keypoints.leave_camera(context)
+        keypoints.leave_camera(context, relations)
         return {"FINISHED"}
 
 
