@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/addon.py [--skip-exports]
 
 Playback is measured without a window: `frame_set` for each frame with the mesh evaluated, which is all that Blender computes
-for a frame, on two threads. A window draws the mesh besides (and waits for the screen), so it shows at most that many frames a second.
+for a frame, on two threads. A window draws the mesh besides (and waits for the screen), so it shows at most that many.
 The asked number stands beside each measured one; the exit status is 1 when one is not met or could not be measured.
 """
 

@@ -17,9 +17,10 @@ from . import rig
 GROUP = "PALM skin tone"
 LIGHTNESS_GAIN = 0.7
 """Natural logarithm by which lightness 1 brightens all channels: about twice as bright."""
-MELANIN_DEPTH = (0.64, 0.90, 1.58)
-"""Optical depth that melanin 1 adds in red, green and blue: the fit mua ~ wavelength^-3.33 (Jacques, omlc.org/spectra/melanin)
-at 610, 550 and 465 nm, so scaled that 1 turns fair skin to dark."""
+MELANIN_DEPTH = (0.68, 0.90, 1.17)
+"""Optical depth that melanin 1 adds in red, green and blue, set by eye and by the colours of fair and of brown skin. Melanin's
+own absorption (wavelength^-3.33, Jacques, omlc.org/spectra/melanin) is steeper and alone would turn skin olive: in skin, light
+also passes between the grains."""
 REDNESS_DEPTH = (0.04, 0.40, 0.36)
 """Optical depth that redness 1 adds: haemoglobin lets red pass and takes green and blue (omlc.org/spectra/hemoglobin)."""
 TONES = ("Lightness", "Melanin", "Redness")
