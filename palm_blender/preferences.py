@@ -146,6 +146,8 @@ def _draw_engine(layout: bpy.types.UILayout, settings: Any, state: Any) -> None:
     column.operator("palm.set_up_engine", text=again, icon="IMPORT")
     if begun:
         column.operator("palm.remove_engine", text="Remove What Is There", icon="TRASH")
+    if not bpy.app.online_access:
+        box.label(text="Blender is offline: Preferences > System > Allow Online Access", icon="INTERNET_OFFLINE")
     for line in _python_notes():
         box.label(text=line)
     layout.column().prop(settings, "python")
@@ -167,7 +169,8 @@ def _python_notes() -> list[str]:
     version = sys.version_info[:2]
     if version >= (3, 13):
         return [
-            f"Blender's Python {version[0]}.{version[1]}: newer MediaPipe is installed, with the hand models of its 0.10.21"
+            f"For Blender's Python {version[0]}.{version[1]} a newer MediaPipe is installed,",
+            "with the hand models of its version 0.10.21",
         ]
     return []
 

@@ -75,6 +75,11 @@ def show_preferences() -> Steps:
     larger.type = "PREFERENCES"
     bpy.context.preferences.active_section = "ADDONS"
     bpy.ops.preferences.addon_show(module=window_jobs.EXTENSION)
+    yield 0.5
+    # it opens a window of its own, which would hide the one that is photographed
+    for other in [item for item in bpy.context.window_manager.windows if item != window]:
+        with bpy.context.temp_override(window=other):
+            bpy.ops.wm.window_close()
     yield from window_jobs.draw(1.5)
     state = bpy.context.window_manager.palm
     return {"summary": state.findings_summary, "states": [item.state for item in state.findings]}
