@@ -24,6 +24,9 @@ MARKER = "@@result@@"
 MARK = "PALM_GUI_TEST"
 """Variable that all processes of one window carry, its children too: what is left over is found by it."""
 
+PATIENCE_S = 60.0
+"""For what takes a second where the machine has nothing else to do."""
+
 
 class Screen:
     """An X server of its own, with a camera."""
@@ -45,12 +48,12 @@ class Screen:
         """A PNG of all that is seen."""
         file.parent.mkdir(parents=True, exist_ok=True)
         command = enter(self.room.folder, ["import", "-window", "root", str(file)], self.folders)
-        subprocess.run(command, env=inside_environment({"DISPLAY": self.display}), check=True, timeout=30)
+        subprocess.run(command, env=inside_environment({"DISPLAY": self.display}), check=True, timeout=PATIENCE_S)
         return file
 
     def close(self) -> None:
         self._server.terminate()
-        self._server.wait(10)
+        self._server.wait(PATIENCE_S)
 
 
 class BlenderWindow:
@@ -116,10 +119,10 @@ class BlenderWindow:
         with contextlib.suppress(OSError):
             self.process.stdin.close()
         try:
-            self.process.wait(20)
+            self.process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(PATIENCE_S)
         left = self.processes()
         for number in left:
             with contextlib.suppress(ProcessLookupError):

@@ -321,20 +321,21 @@ def posed() -> list[list[float]]:
     return [[round(value, 5) for value in bone.rotation_quaternion] for bone in hand.pose.bones]
 
 
-def play(seconds: float) -> Steps:
-    """Press the space bar's play, and say how many frames a second were shown."""
+def play(frames: int, seconds: float) -> Steps:
+    """Play until so many frames were shown; returns how many were, and how many a second."""
     scene = bpy.context.scene
     shown: list[int] = []
     with in_view():
         bpy.ops.screen.animation_play()
-    start = time.perf_counter()
-    while time.perf_counter() < start + seconds:
+    start = now = time.perf_counter()
+    while now < start + seconds and len(shown) < frames:
         yield 0.002
+        now = time.perf_counter()
         if not shown or scene.frame_current != shown[-1]:
             shown.append(scene.frame_current)
     with in_view():
         bpy.ops.screen.animation_cancel()
-    return {"shown": len(shown), "a_second": len(shown) / seconds, "fps": scene.render.fps}
+    return {"shown": len(shown), "a_second": len(shown) / (now - start), "fps": scene.render.fps}
 
 
 def light() -> dict:
