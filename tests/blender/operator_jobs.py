@@ -13,7 +13,7 @@ from export_jobs import leave_safely
 from hand_tool_jobs import counts
 from palm_hands.engine.avatar.folder import read_avatar
 from palm_hands.engine.hand.pose_files import load_pose_file
-from palm_hands.palm_blender import animation, avatar, avatar_tools, registration, rig, scene
+from palm_hands.palm_blender import animation, avatar, avatar_tools, compat, registration, rig, scene
 from rig_jobs import deformed
 
 OWN = ("avatar", "pose", "animate", "export")
@@ -212,6 +212,21 @@ def takes(right: str, poses: str, other: str, work: str) -> dict:
     start.frame_set(1)
     facts["stayed"] = [before, animation.read_pose(armature).transl.tolist()]
     facts["betas"] = rig.get_betas(armature).tolist()
+    frames = [
+        {"global_orient": o.tolist(), "hand_pose": p.tolist(), "transl": t.tolist()}
+        for o, p, t in zip(sequence.global_orient[:3], sequence.hand_pose[:3], sequence.transl[:3], strict=True)
+    ]
+    captured = {
+        "schema_version": 1,
+        "handedness": "right",
+        "fps": 30.0,
+        "frames": [None, frames[0], frames[1], frames[2]],
+    }
+    (folder / "captures.json").write_text(json.dumps(captured))
+    take = animate.follow_captures(armature, folder / "captures.json", start, animate.TakeSettings(), "video")
+    start.frame_set(3)
+    facts["followed"] = [take.action.name, take.frames, animation.read_pose(armature).hand_pose[0].tolist()]
+    compat.use_action(armature, bpy.data.actions["left"])
     animate.export_take(armature, folder / "mirrored.npz", start)
     return facts
 

@@ -82,6 +82,8 @@ def test_poses_come_back_as_they_went_in(blender, avatar_folders, tmp_path, vers
     assert load_pose_file(tmp_path / "FRAMES.npz").fps == 30.0
     np.testing.assert_allclose(*facts["stayed"], atol=1e-6)
     np.testing.assert_allclose(facts["betas"], betas)
+    assert facts["followed"][:2] == ["video", 3]
+    np.testing.assert_allclose(facts["followed"][2], poses.hand_pose[2], atol=1e-6)
     mirrored = load_pose_file(tmp_path / "mirrored.npz").hand_pose.reshape(-1, 15, 3)
     np.testing.assert_array_equal(mirrored, other.hand_pose.reshape(-1, 15, 3) * (1, -1, -1))
 
