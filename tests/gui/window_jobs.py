@@ -334,7 +334,7 @@ def play(frames: int, seconds: float) -> Steps:
         if not shown or scene.frame_current != shown[-1]:
             shown.append(scene.frame_current)
     with in_view():
-        bpy.ops.screen.animation_cancel()
+        bpy.ops.screen.animation_cancel(restore_frame=False)
     return {"shown": len(shown), "a_second": len(shown) / (now - start), "fps": scene.render.fps}
 
 
