@@ -13,6 +13,8 @@ from .synthesis.worker_process import host_command
 
 KIND = "dataset"
 """Of its jobs."""
+RELIT_LIGHT = "courtyard"
+"""The first light of HARP-relit, whose hands stand in environments, where none is chosen."""
 RIG, FILE = "rig", "file"
 """Lights that are no environment of Blender's: the ring's own lamps, and a picture file or a folder of them."""
 
@@ -129,7 +131,7 @@ def program() -> str:
 def _light(settings: Settings, which: str = "") -> str:
     light = getattr(settings, f"{which}light")
     if light == RIG and settings.verb == "harp-relit":
-        raise InputError("HARP-relit needs environments: choose two lights")
+        return RELIT_LIGHT
     if light != FILE:
         return str(light)
     return _needed(getattr(settings, f"{which}light_file"), "an environment's file")

@@ -30,7 +30,7 @@ class PALM_PT_animate(bpy.types.Panel):
         action = hand.animation_data.action if hand.animation_data else None
         if action is not None:
             first, last = action.frame_range
-            layout.label(text=f"{action.name}: frames {first:g} to {last:g}")
+            layout.label(text=f"{action.name}: frames {first:.0f} to {last:.0f}")
         layout.operator(PALM_OT_export_poses.bl_idname, icon="EXPORT")
 
 

@@ -103,8 +103,7 @@ def _add_common(verb: argparse.ArgumentParser, size: str, out: str) -> None:
 def run(args: argparse.Namespace, stream: TextIO, report: Report) -> None:
     """Carry out a parsed command line. Raises PalmError with one line for the user."""
     if args.parent_pipe:
-        # unbuffered: a buffered stream that a thread still reads would abort Python as it ends
-        end_with_parent(open(0, "rb", buffering=0, closefd=False))  # noqa: SIM115
+        end_with_parent()
     if args.progress == "text":
         _run(args, stream, report)
         return

@@ -20,8 +20,6 @@ def render(out: str, dry_run: bool, whole: bool) -> dict:
     settings = scene.palm_dataset
     facts: dict = {"no_folder": refused("render_dataset"), "nothing_to_open": refused("open_dataset")}
     settings.out = f"{out}/"
-    settings.verb = "harp-relit"
-    facts["no_light"] = refused("render_dataset")
     settings.verb = "animate"
     facts["no_avatar"] = refused("render_dataset")
     settings.verb = "cohort"
