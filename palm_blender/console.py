@@ -45,5 +45,8 @@ def one_line_errors() -> Iterator[None]:
         place = f" {error.filename}" if error.filename else ""
         reason = error.strerror or error
         raise PalmError(f"cannot use{place} ({reason}): check the name, the disk and the rights") from error
+    except SystemExit as error:
+        # a library that ends its process would end Blender
+        raise PalmError(f"stopped with status {error.code}: see the console for the reason") from error
     except MemoryError as error:
         raise PalmError("not enough memory: render fewer pixels, or close other programs") from error

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import sys
+import argparse
+import contextlib
+import io
+import os
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -55,34 +58,36 @@ def arguments(settings: Settings, dry_run: bool = False) -> list[str]:
     Paths are used as they are: make them absolute first.
     """
     verb = settings.verb
-    words: list[Any] = [verb]
+    folder: list[str] = []
+    values: dict[str, object] = {}
     if verb == "cohort":
-        words += ["--subjects", settings.subjects, "--cameras", settings.cameras, "--env", _light(settings)]
-        words += ["--poses", settings.pose_file or settings.poses]
+        values |= {"subjects": settings.subjects, "cameras": settings.cameras, "env": _light(settings)}
+        values["poses"] = settings.pose_file or settings.poses
     elif verb == "harp-relit":
-        words += ["--sequences", settings.sequences, "--frames", settings.frames]
-        words += ["--train-env", _light(settings), "--eval-env", _light(settings, "other_")]
-        words += ["--poses", settings.pose_file] if settings.pose_file else []
+        values |= {"sequences": settings.sequences, "frames": settings.frames}
+        values |= {"train-env": _light(settings), "eval-env": _light(settings, "other_")}
+        values |= {"poses": settings.pose_file} if settings.pose_file else {}
     else:
-        words += [_needed(settings.avatar, "an avatar folder"), "--camera", settings.view]
-        words += ["--poses", _needed(settings.pose_file, "a pose file")]
+        # as a path, whatever its name begins with
+        folder = [os.path.join(os.curdir, _needed(settings.avatar, "an avatar folder"))]
+        values |= {"camera": settings.view, "poses": _needed(settings.pose_file, "a pose file")}
         # without one, the photo's own
-        words += [] if settings.light == RIG else ["--env", _light(settings)]
-    words += ["--out", _needed(settings.out, "a folder for the data set"), "--samples", settings.samples]
-    words += ["--size", f"{settings.width}x{settings.height}", "--seed", settings.seed]
-    words += ["--background", settings.background, "--device", settings.device, "--workers", settings.workers]
+        values |= {} if settings.light == RIG else {"env": _light(settings)}
+    values |= {"out": _needed(settings.out, "a folder for the data set"), "samples": settings.samples}
+    values |= {"size": f"{settings.width}x{settings.height}", "seed": settings.seed}
+    values |= {"background": settings.background, "device": settings.device, "workers": settings.workers}
+    # in one word, so that a value that begins with a dash is none of the options
+    words = [verb, *folder, *(f"--{name}={value}" for name, value in values.items())]
     flags = {"--vary-light": settings.vary_light, "--radiance": settings.radiance, "--dry-run": dry_run}
     flags["--avatars"] = settings.avatars and verb != "animate"
     # going on is always meant: another data set in the folder is refused all the same
     flags["--resume"] = not dry_run
-    return [*map(str, words), *(name for name, wanted in flags.items() if wanted)]
+    return [*words, *(name for name, wanted in flags.items() if wanted)]
 
 
 def recipe_of(settings: Settings) -> Recipe:
     """What would be rendered. Raises PalmError for settings that cannot be."""
-    from .commands import parser
-
-    recipe = dataset_commands.recipe_of(parser().parse_args(arguments(settings)))
+    recipe = dataset_commands.recipe_of(_parsed(arguments(settings)))
     check_recipe(recipe)
     return recipe
 
@@ -119,13 +124,17 @@ def title(settings: Settings, dry_run: bool) -> str:
     return f"timing a picture for {name}" if dry_run else f"rendering {name}"
 
 
-def program() -> str:
-    """Which program will render, in words."""
-    return (
-        "this Blender"
-        if getattr(getattr(sys.modules.get("bpy"), "app", None), "binary_path", "")
-        else "Python with bpy"
-    )
+def _parsed(words: list[str]) -> argparse.Namespace:
+    """As build.py reads them. Its parser ends the process where words make no sense, and the process here is Blender."""
+    from .commands import parser
+
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return parser().parse_args(words)
+    except SystemExit as error:
+        reason = said.getvalue().strip().splitlines()[-1:] or ["no reason given"]
+        raise InputError(f"these settings cannot be used ({reason[0]}): change them in the Dataset panel") from error
 
 
 def _light(settings: Settings, which: str = "") -> str:

@@ -4,17 +4,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import bpy
 from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
 
 from ...engine.errors import PalmError
-from .. import dataset_jobs, jobs
+from .. import dataset_jobs, jobs, paths
 from ..console import one_line_errors
 from ..job_queue import DONE, ENDED, Job
-from .relight import NAMES
+from ..synthesis.environments import BUNDLED
 
 VERBS = (
     ("cohort", "Cohort", "Many people's hands, seen by a ring of cameras, in one light"),
@@ -43,7 +42,7 @@ PATHS = ("pose_file", "avatar", "light_file", "other_light_file", "out")
 
 
 def _lights(own: str) -> list[tuple[str, str, str]]:
-    bundled = [(name, name.capitalize(), f"Blender's {name} environment") for name in NAMES]
+    bundled = [(name, name.capitalize(), f"Blender's {name} environment") for name in BUNDLED]
     first = [(dataset_jobs.RIG, own, "What suits the kind of data set")] if own else []
     return [*first, *bundled, (dataset_jobs.FILE, "File", "A panorama, or a folder of them to draw from")]
 
@@ -131,9 +130,9 @@ class PALM_OT_render_dataset(bpy.types.Operator):
         return "Time one picture, and say how many there are and how long all take" if properties.dry_run else ""
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        settings = absolute_settings(context.scene)
         try:
             with one_line_errors():
+                settings = absolute_settings(context.scene)
                 command = dataset_jobs.command(settings, self.dry_run)
                 job = jobs.add(
                     dataset_jobs.KIND, dataset_jobs.title(settings, self.dry_run), command, dry_run=self.dry_run
@@ -162,15 +161,20 @@ class PALM_OT_open_dataset(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not Path(bpy.path.abspath(context.scene.palm_dataset.out or "//none")).is_dir():
-            cls.poll_message_set("The folder is not there yet")
+        chosen = context.scene.palm_dataset.out
+        try:
+            there = bool(chosen) and paths.absolute(chosen).is_dir()
+        except PalmError as error:
+            cls.poll_message_set(str(error))
             return False
-        return True
+        if not there:
+            cls.poll_message_set("The folder is not there yet")
+        return there
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        folder = bpy.path.abspath(context.scene.palm_dataset.out)
+        folder = paths.absolute(context.scene.palm_dataset.out)
         try:
-            bpy.ops.wm.path_open(filepath=folder)
+            bpy.ops.wm.path_open(filepath=str(folder))
         except RuntimeError:
             self.report({"ERROR"}, f"{folder} cannot be shown: open it by hand")
             return {"CANCELLED"}
@@ -178,12 +182,11 @@ class PALM_OT_open_dataset(bpy.types.Operator):
 
 
 def absolute_settings(scene: bpy.types.Scene) -> SimpleNamespace:
-    """The scene's settings as plain values, paths absolute."""
+    """The scene's settings as plain values, paths absolute: the job works in a folder of its own. Raises InputError."""
     group = scene.palm_dataset
     values = {name: getattr(group, name) for name in PALM_PG_dataset.__annotations__}
     for name in PATHS:
-        # a folder's closing slash is no part of its name
-        values[name] = bpy.path.abspath(values[name]).rstrip("/\\") if values[name] else ""
+        values[name] = str(paths.absolute(values[name])) if values[name] else ""
     return SimpleNamespace(**values)
 
 

@@ -19,6 +19,7 @@ def render(out: str, dry_run: bool, whole: bool) -> dict:
     scene = bpy.context.scene
     settings = scene.palm_dataset
     facts: dict = {"no_folder": refused("render_dataset"), "nothing_to_open": refused("open_dataset")}
+    facts["places"] = places(settings)
     settings.out = f"{out}/"
     settings.verb = "animate"
     facts["no_avatar"] = refused("render_dataset")
@@ -46,3 +47,15 @@ def render(out: str, dry_run: bool, whole: bool) -> dict:
         hasattr(bpy.types.WindowManager, "palm_dataset_said"),
     ]
     return facts
+
+
+def places(settings: bpy.types.PropertyGroup) -> dict[str, str]:
+    """What becomes of folders that are not given whole; no job may be begun with them as they are."""
+    from palm_hands.palm_blender.operators.dataset import absolute_settings
+
+    settings.out = "//beside the file"
+    found = {"unsaved": refused("render_dataset"), "unsaved_open": refused("open_dataset")}
+    for name, given in (("relative", "my dataset/"), ("home", "~/my dataset"), ("option", "-x")):
+        settings.out = given
+        found[name] = absolute_settings(bpy.context.scene).out
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -32,6 +33,10 @@ def test_settings_become_the_recipe_of_the_command_line(tmp_path):
     assert (relit.units, relit.frames, relit.environments) == (5, 6, ("night", "city"))
     assert relit.radiance and relit.vary_light and relit.avatars
     assert recipe(verb="harp-relit")[1].environments == ("courtyard", "city")
+    # names that look like options are names
+    assert recipe(out="-x", pose_file="")[1].kind == "cohort"
+    with pytest.raises(Exception, match=r"pose file -poses\.npz does not exist"):
+        recipe(verb="animate", avatar="-hand.palmhand", pose_file="-poses.npz", width=64)
     words = made.command(SimpleNamespace(**PANEL), dry_run=True)
     assert "--dry-run" in words and "--resume" not in words and words[-3:] == ["--progress", "json", "--parent-pipe"]
 
@@ -43,6 +48,8 @@ def test_settings_become_the_recipe_of_the_command_line(tmp_path):
         ({"verb": "animate"}, "an avatar folder is not chosen"),
         ({"light": "file"}, "an environment's file is not chosen"),
         ({"width": 4}, "4 width cannot be rendered"),
+        ({"verb": "none", "avatar": "a", "pose_file": "b"}, "these settings cannot be used .*invalid choice: 'none'"),
+        ({"samples": "many"}, "these settings cannot be used .*--samples: invalid int value: 'many'"),
     ],
 )
 def test_what_is_missing_is_named(changes, message):
@@ -74,6 +81,12 @@ def test_operators_render_in_another_blender(blender, tmp_path, version, dry_run
     out = tmp_path / "große menge"
     facts = blender("dataset_jobs_jobs.render", version=version, out=out, dry_run=dry_run, whole=whole)
     assert "Choose a folder" in facts["no_folder"] and "not there yet" in facts["nothing_to_open"]
+    for which in ("unsaved", "unsaved_open"):
+        assert "not saved: save it, or choose a whole path" in facts["places"][which]
+    # a job's own folder is where it runs: whatever is relative there is lost with it
+    assert facts["places"]["home"] == str(Path.home() / "my dataset")
+    for which, name in (("relative", "my dataset"), ("option", "-x")):
+        assert Path(facts["places"][which]).is_absolute() and Path(facts["places"][which]).name == name
     assert "an avatar folder is not chosen" in facts["no_avatar"]
     assert "none.exr" in facts["no_file"] and facts["counted"] == "2 pictures of 1 hand"
     assert facts["left_over"] == [False, False]

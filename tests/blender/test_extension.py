@@ -71,6 +71,36 @@ def test_package_leaves_out_what_the_add_on_does_not_use(tmp_path):
         *("engine/__pycache__/a.pyc", "hand.palmhand/avatar.json", "out/hand.palmhand/avatar.json", "out/a.png"),
         *("palm_hands.egg-info/PKG-INFO", "palm_hands-0.1.0.zip", "pyproject.toml", "scene.blend", "scene.blend1"),
         *("shared/samples/a.jpg", "tests/blender/a.py", "tools/open_hand/a.py"),
+        # what lies about in a checkout
+        *(
+            "notes.txt",
+            "trial.py",
+            "hand.png",
+            "Notes/a.py",
+            "assets.zip",
+            "assets-old/a.npz",
+            "build.py.orig",
+            "builds/a",
+        ),
+        *(
+            "engine.log",
+            "engine2/a.py",
+            "env/a.py",
+            "labels.json",
+            "License",
+            "palm_blender.py",
+            "palm_blender-old/a.py",
+        ),
+        *(
+            "parts/a",
+            "plan.md",
+            "poses.npz",
+            "_trial.py",
+            "__main__.py",
+            "über.txt",
+            "engine/trial.log",
+            "engine/.hidden",
+        ),
     )
     source = tmp_path / "checkout"
     for name in (*wanted, *unwanted):
