@@ -77,11 +77,13 @@ def import_take(
         if poses.betas is None:
             raise PoseFileError(f"{name} holds no shape (betas): import it without the file's shape")
         rig.set_betas(armature, np.clip(poses.betas, -rig.BETA_RANGE, rig.BETA_RANGE))
+    earlier = animation.action_of(armature)
     action = animation.add_action(armature, poses, name, settings.start_frame, scene_fps)
     frames = settings.start_frame + scene_fps / poses.fps * np.arange(len(poses))
     take_record.remember(action, frames, poses)
     scene.frame_end = max(scene.frame_end, int(np.ceil(frames[-1] - 1e-6)))
-    return Take(action, len(poses), float(frames[-1]), poses.notes)
+    notes = (*poses.notes, f"the earlier action {earlier.name} is kept") if earlier is not None else poses.notes
+    return Take(action, len(poses), float(frames[-1]), notes)
 
 
 def export_take(armature: bpy.types.Object, path: Path, scene: bpy.types.Scene) -> PoseSequence:
@@ -97,7 +99,7 @@ def export_take(armature: bpy.types.Object, path: Path, scene: bpy.types.Scene) 
 
 def animated_poses(armature: bpy.types.Object, scene: bpy.types.Scene) -> PoseSequence:
     """The hand's animation as MANO parameters: at its keys where these are evenly spaced, else at every frame."""
-    action = armature.animation_data.action if armature.animation_data else None
+    action = animation.action_of(armature)
     if action is None:
         return animation.read_pose(armature, as_shown=joint_limits.are_on(armature))
     frames = key_frames(action)

@@ -66,13 +66,27 @@ def bone_channels(armature: bpy.types.Object, poses: PoseSequence) -> tuple[np.n
     return rotations, np.asarray(poses.transl, dtype=float) @ bases[0]
 
 
+def action_of(armature: bpy.types.Object) -> bpy.types.Action | None:
+    """What animates the hand now."""
+    return armature.animation_data.action if armature.animation_data else None
+
+
 def add_action(
-    armature: bpy.types.Object, poses: PoseSequence, name: str, start_frame: int = 0, scene_fps: float | None = None
+    armature: bpy.types.Object,
+    poses: PoseSequence,
+    name: str,
+    start_frame: int = 0,
+    scene_fps: float | None = None,
+    keep_earlier: bool = True,
 ) -> bpy.types.Action:
     """A sequence as an action on the armature, one key a pose, written in bulk.
 
     Pose t lands on frame start_frame + t, or, where both the file's and the scene's frame rates are known, at its time.
+    keep_earlier: the action that the hand had gets a fake user, without which saving would forget it.
     """
+    earlier = action_of(armature)
+    if keep_earlier and earlier is not None and earlier.library is None:
+        earlier.use_fake_user = True
     rotations, locations = bone_channels(armature, poses)
     rate = scene_fps / poses.fps if scene_fps and poses.fps else 1.0
     frames = start_frame + rate * np.arange(len(poses))

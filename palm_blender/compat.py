@@ -30,12 +30,14 @@ def new_action(name: str, owner: bpy.types.ID) -> tuple[bpy.types.Action, Any]:
     return action, curves
 
 
-def loose_action(name: str, slot_name: str, kind: str = "OBJECT") -> tuple[bpy.types.Action, Any]:
+def loose_action(
+    name: str, slot_name: str, kind: str = "OBJECT", data: bpy.types.BlendData | None = None
+) -> tuple[bpy.types.Action, Any]:
     """A new action of nobody yet, such as a pose asset, and the collection that its curves are made in.
 
-    kind: of the data-block that it will animate.
+    kind: of the data-block that it will animate. data: where it is made, the open file by default.
     """
-    action = bpy.data.actions.new(name)
+    action = (data or bpy.data).actions.new(name)
     if VERSION < (4, 4, 0):
         return action, action.fcurves
     slot = action.slots.new(id_type=kind, name=slot_name)

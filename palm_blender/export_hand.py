@@ -39,6 +39,10 @@ FORMATS = {
 }
 
 
+PACKED_USD = ".usdz"
+"""Holds its own textures; Blender writes those of .usdc and .usda into one folder beside all files, over each other."""
+
+
 @dataclass(frozen=True)
 class ExportSettings:
     """What goes into the file."""
@@ -111,6 +115,10 @@ def export(armature: bpy.types.Object, path: Path, settings: ExportSettings, sce
     kind = FORMATS[settings.format]
     if path.suffix.lower() not in kind.suffixes:
         raise OutputError(f"{path.name}: {kind.label} is written as {' or '.join(kind.suffixes)}; give such a name")
+    if settings.format == "USD" and settings.textures and path.suffix.lower() != PACKED_USD:
+        raise InputError(
+            f"{path.name}: textures go into {PACKED_USD} alone, others share a folder; give such a name, or leave them out"
+        )
     problems, notes = preflight(armature, settings)
     if problems:
         raise InputError(problems[0])
@@ -132,7 +140,7 @@ def export(armature: bpy.types.Object, path: Path, settings: ExportSettings, sce
 
 def frame_range(armature: bpy.types.Object, scene: bpy.types.Scene) -> tuple[int, int]:
     """First and last whole frame of the hand's action; the scene's where it has none."""
-    action = armature.animation_data.action if armature.animation_data else None
+    action = animation.action_of(armature)
     if action is None:
         return scene.frame_start, scene.frame_end
     frames = animate.key_frames(action)
@@ -243,14 +251,15 @@ def _framed(scene: bpy.types.Scene, frames: tuple[int, int]) -> Iterator[None]:
 
 
 def _is_animated(armature: bpy.types.Object) -> bool:
-    return bool(armature.animation_data and armature.animation_data.action)
+    return animation.action_of(armature) is not None
 
 
 @contextmanager
 def _pose_as_action(armature: bpy.types.Object, scene: bpy.types.Scene) -> Iterator[None]:
     """The pose that is shown as an action with one key, which every format can carry; the hand's own action afterwards."""
-    own = armature.animation_data.action if armature.animation_data else None
-    action = animation.add_action(armature, animation.read_pose(armature), "pose", scene.frame_current)
+    own = animation.action_of(armature)
+    shown = animation.read_pose(armature)
+    action = animation.add_action(armature, shown, "pose", scene.frame_current, keep_earlier=False)
     try:
         yield
     finally:

@@ -18,6 +18,7 @@ from ..engine.errors import OutputError
 from ..engine.files import atomic_file
 from ..engine.hand.model_file import read_model_file
 from . import animation, bone_math, compat, joint_limits, rig
+from .cleanup import whole_or_nothing
 from .console import quiet_blender
 from .synthesis import poses
 
@@ -49,13 +50,15 @@ def mean_bases(side: str) -> np.ndarray:
     return bone_math.bone_bases(joints, bone_math.bone_tails(joints, vertices, fields["weights"]), side)
 
 
-def pose_action(name: str, hand_pose: np.ndarray, side: str, bases: np.ndarray) -> bpy.types.Action:
+def pose_action(
+    name: str, hand_pose: np.ndarray, side: str, bases: np.ndarray, data: bpy.types.BlendData | None = None
+) -> bpy.types.Action:
     """An action that puts the fingers of a hand of this side into a pose [45]; the wrist is left alone.
 
-    bases [16,3,3]: rest axes of the bones that it is meant for.
+    bases [16,3,3]: rest axes of the bones that it is meant for. data: where it is made, the open file by default.
     """
     rotations = bone_math.to_bone_rotations(hand_pose.reshape(15, 3), bases[1:])
-    action, curves = compat.loose_action(name, f"{side} hand")
+    action, curves = compat.loose_action(name, f"{side} hand", data=data)
     for joint, rotation in enumerate(rotations, start=1):
         path = f'pose.bones["{bone_math.bone_name(joint, side)}"].rotation_quaternion'
         for component in range(4):
@@ -84,24 +87,30 @@ def add_to_file(armature: bpy.types.Object, gestures: Sequence[str] | None = Non
     gestures: names, None for all. Returns the new actions' names.
     """
     side = rig.side_of(armature)
-    return _make(gestures or poses.gesture_names(), side, rig.rest_bases(armature))
+    held = {action.name for action in bpy.data.actions if action.asset_data is not None and action.library is None}
+    wanted = [name for name in gestures or poses.gesture_names() if asset_name(name, side) not in held]
+    with whole_or_nothing():
+        return [action.name for action in _make(wanted, side, rig.rest_bases(armature))]
 
 
-def _make(gestures: Sequence[str], side: str, bases: np.ndarray) -> list[str]:
+def asset_name(gesture: str, side: str) -> str:
+    """ "fist", "right" → "Fist (right)"."""
+    return f"{title_of(gesture)} ({side})"
+
+
+def _make(
+    gestures: Sequence[str], side: str, bases: np.ndarray, data: bpy.types.BlendData | None = None
+) -> list[bpy.types.Action]:
     pictures = preview_pictures()
     made = []
     for gesture in gestures:
-        name = f"{title_of(gesture)} ({side})"
-        held = bpy.data.actions.get(name)
-        if held is not None and held.asset_data is not None:
-            continue
         hand_pose = poses.load_gesture(gesture)
         if side == "left":
             hand_pose = bone_math.mirror_axis_angle(hand_pose.reshape(15, 3)).ravel()
-        action = pose_action(name, hand_pose, side, bases)
+        action = pose_action(asset_name(gesture, side), hand_pose, side, bases, data)
         picture = pictures.get(gesture)
         make_asset(action, gesture, side, picture if side == "right" or picture is None else picture[:, ::-1])
-        made.append(action.name)
+        made.append(action)
     return made
 
 
@@ -112,13 +121,15 @@ def preview_pictures() -> dict[str, np.ndarray]:
         return {}
     with quiet_blender(errors=True):
         sheet = bpy.data.images.load(str(PREVIEWS))
-    size = sheet.size[0] // PREVIEW_COLUMNS
-    rows = -(-len(names) // PREVIEW_COLUMNS)
-    pixels = np.empty(4 * sheet.size[0] * sheet.size[1], dtype=np.float32)
-    if len(pixels):
-        sheet.pixels.foreach_get(pixels)
-    pixels = pixels.reshape(sheet.size[1], sheet.size[0], 4)
-    bpy.data.images.remove(sheet)
+    try:
+        size = sheet.size[0] // PREVIEW_COLUMNS
+        rows = -(-len(names) // PREVIEW_COLUMNS)
+        pixels = np.empty(4 * sheet.size[0] * sheet.size[1], dtype=np.float32)
+        if len(pixels):
+            sheet.pixels.foreach_get(pixels)
+        pixels = pixels.reshape(sheet.size[1], sheet.size[0], 4)
+    finally:
+        bpy.data.images.remove(sheet)
     if size == 0 or len(pixels) != rows * size:
         return {}
     found = {}
@@ -131,30 +142,20 @@ def preview_pictures() -> dict[str, np.ndarray]:
 def write_library(folder: Path, gestures: Sequence[str] | None = None) -> Path:
     """A .blend of all gestures of both sides as pose assets, with its catalogues, in a folder. Returns the file.
 
-    The open file is left as it was. Raises OutputError.
+    The actions are made in a file of their own, which is never open: names there clash with none of the user's, and nothing
+    of them is left here. Raises OutputError.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     chosen = gestures or poses.gesture_names()
-    made: list[str] = []
-    clashes = [action for action in bpy.data.actions if action.asset_data is not None]
-    names = [(action, action.name) for action in clashes]
-    for action in clashes:
-        action.name = f".{action.name}"
+    path = folder / FILE_NAME
     try:
-        for side in ("right", "left"):
-            made += _make(chosen, side, mean_bases(side))
-        blocks = {bpy.data.actions[name] for name in made}
-        path = folder / FILE_NAME
-        with atomic_file(path) as temporary:
+        with bpy.data.temp_data() as apart, atomic_file(path) as temporary:
+            made = [action for side in ("right", "left") for action in _make(chosen, side, mean_bases(side), apart)]
             temporary.unlink()
-            bpy.data.libraries.write(str(temporary), blocks, fake_user=True, compress=True)
+            apart.libraries.write(str(temporary), set(made), fake_user=True, compress=True)
     except RuntimeError as error:
         raise OutputError(f"Blender could not write {folder} ({error}): check the disk and the folder") from error
-    finally:
-        bpy.data.batch_remove([bpy.data.actions[name] for name in made])
-        for action, name in names:
-            action.name = name
     lines = [
         "VERSION 1",
         *(f"{catalogue(side)}:Hands/{side.title()}:Hands-{side.title()}" for side in ("right", "left")),

@@ -35,8 +35,10 @@ class PALM_OT_export_hand(OnHand, bpy.types.Operator, ExportHelper):
     )
 
     def check(self, context: bpy.types.Context) -> bool:
-        """The file dialog's name follows the chosen format."""
+        """The file dialog's name follows the chosen format, and textures go where they are packed."""
         path = self._path()
+        if self.format == "USD" and self.textures:
+            path = path.with_suffix(export_hand.PACKED_USD)
         changed = str(path) != self.filepath
         self.filepath = str(path)
         return changed

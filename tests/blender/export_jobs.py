@@ -121,6 +121,30 @@ def facts_of_scene(mesh: bpy.types.Object) -> list:
     ]  # fmt: skip
 
 
+def two_skins(avatars: list, work: str) -> dict:
+    """Two hands into one folder as USD: each wears its own skin, and nothing but the files is there."""
+    folder, facts = Path(work), {}
+    for index, path in enumerate(avatars):
+        built = scene.build_scene(path, scene.empty_scene())
+        armature = built.hand.armature
+        skin_tone.set_tone(skin_tone.skin_of(armature), skin_tone.SkinTone(lightness=0.8 * index))
+        settings = export_hand.ExportSettings("USD", animation=False)
+        try:
+            export_hand.export(armature, folder / f"hand{index}.usdc", settings, bpy.context.scene)
+        except PalmError as error:
+            facts["refused"] = str(error)
+        export_hand.export(armature, folder / f"hand{index}.usdz", settings, bpy.context.scene)
+        plain = export_hand.ExportSettings("USD", animation=False, textures=False)
+        export_hand.export(armature, folder / f"hand{index}.usda", plain, bpy.context.scene)
+    facts["files"] = sorted(item.name for item in folder.iterdir())
+    facts["means"] = []
+    for index in range(len(avatars)):
+        read_back(folder / f"hand{index}.usdz")
+        image = next(item for item in bpy.data.images if "albedo" in item.name)
+        facts["means"].append(float(np.mean(image.pixels[:])))
+    return facts
+
+
 def refusals(avatar: str, work: str) -> dict:
     """Hands that an exporter would lose something of without a word, and names that it cannot use."""
     built = scene.build_scene(avatar, scene.empty_scene())

@@ -12,6 +12,7 @@ import numpy as np
 from export_jobs import leave_safely
 from hand_tool_jobs import counts
 from palm_hands.engine.avatar.folder import read_avatar
+from palm_hands.engine.errors import PalmError
 from palm_hands.engine.hand.pose_files import load_pose_file
 from palm_hands.palm_blender import animation, avatar, avatar_tools, compat, registration, rig, scene
 from rig_jobs import deformed
@@ -206,6 +207,9 @@ def takes(right: str, poses: str, other: str, work: str) -> dict:
         take = animate.import_take(armature, sequence, timing, start, settings)
         facts[timing] = [take.frames, take.last_frame]
         animate.export_take(armature, folder / f"{timing}.npz", start)
+    # what a file keeps of the takes that were replaced
+    facts["kept"] = {item.name: item.use_fake_user for item in bpy.data.actions}
+    facts["said"] = list(take.notes)
     settings = animate.TakeSettings(wrist="STAY", use_betas=True)
     before = animation.read_pose(armature).transl.tolist()
     animate.import_take(armature, load_pose_file(other), "left", start, settings)
@@ -240,15 +244,22 @@ def pose_assets(right: str, left: str, work: str, out: str) -> dict:
     chosen = ["fist", "victory"]
     made = pose_library.add_to_file(hands[0], chosen)
     facts: dict[str, Any] = {"made": made, "again": pose_library.add_to_file(hands[0], chosen)}
-    actions = sorted(action.name for action in bpy.data.actions)
+    # a pose of another file, whose name nobody can change here
+    other = Path(work).with_name("other.blend")
+    bpy.data.libraries.write(str(other), {bpy.data.actions[made[0]]}, fake_user=True)
+    with bpy.data.libraries.load(str(other), link=True) as (source, target):
+        target.actions = source.actions
+    before = [(action.name, action.library, action.as_pointer()) for action in bpy.data.actions]
     path = pose_library.write_library(Path(work), chosen)
-    facts["undisturbed"] = actions == sorted(action.name for action in bpy.data.actions)
+    facts["refused"] = _failing_midway(pose_library)
+    facts["undisturbed"] = before == [(action.name, action.library, action.as_pointer()) for action in bpy.data.actions]
+    bpy.data.actions.remove(next(action for action in bpy.data.actions if action.library is not None))
     facts["files"] = sorted(item.name for item in Path(work).iterdir())
     facts["catalogues"] = (Path(work) / "blender_assets.cats.txt").read_text().splitlines()
     with bpy.data.libraries.load(str(path), link=False, assets_only=True) as (source, target):
+        facts["library"] = sorted(source.actions)
         target.actions = source.actions
     library = {action.name: action for action in target.actions}
-    facts["library"] = sorted(library)
     facts["tags"] = sorted(tag.name for tag in next(iter(library.values())).asset_data.tags)
     facts["previews"] = [tuple(action.preview.image_size) if action.preview else None for action in library.values()]
     shown = {}
@@ -266,6 +277,16 @@ def pose_assets(right: str, left: str, work: str, out: str) -> dict:
     shown["right_own"] = deformed(rig.hand_mesh(hands[0]))
     np.savez(out, **shown)
     return facts
+
+
+def _failing_midway(pose_library: Any) -> str:
+    """Names of which the second is no gesture, added to the open file."""
+    hand = avatar_tools.all_hands(bpy.context.scene)[0]
+    try:
+        pose_library.add_to_file(hand, ["point", "no such gesture"])
+    except PalmError as error:
+        return str(error)
+    return "not refused"
 
 
 def pose_sliders(right: str, left: str) -> dict:

@@ -59,6 +59,13 @@ def test_exports_deform_as_the_hand_did(blender, avatar_folders, tmp_path, versi
             assert facts[name]["keys"] == 1 + 10 + 15 * 15
 
 
+def test_hands_in_one_folder_keep_their_own_skins(blender, avatar_folders, tmp_path):
+    facts = blender("export_jobs.two_skins", avatars=[str(avatar_folders["right"][0])] * 2, work=tmp_path)
+    assert "textures go into .usdz alone" in facts["refused"]
+    assert facts["files"] == [f"hand{index}.usd{kind}" for index in (0, 1) for kind in "az"]
+    assert abs(facts["means"][1] - facts["means"][0]) > 0.02, facts["means"]
+
+
 def test_exports_refuse_what_would_be_lost_in_silence(blender, avatar_folders, tmp_path):
     found = blender("export_jobs.refusals", avatar=avatar_folders["right"][0], work=tmp_path)
     assert "written as .glb" in found["suffix"]
