@@ -17,6 +17,10 @@ BONES = "palm_bones"
 """Custom property of the armature object: the bones' names in MANO's order."""
 
 
+OWN_COLLECTION = "palm_hand_collection"
+"""Mark of a collection that was made for one hand, and goes with it."""
+
+
 @dataclass(frozen=True)
 class HandObjects:
     """What building an avatar made. Hold it no longer than one operator runs: undo invalidates Blender's objects."""
@@ -36,8 +40,7 @@ def build_hand(avatar: Avatar, name: str, scene: bpy.types.Scene) -> HandObjects
     """
     # first, because a texture may turn out to be damaged
     material = materials.skin_material(avatar, f"{name} skin")
-    collection = bpy.data.collections.new(name)
-    scene.collection.children.link(collection)
+    collection = own_collection(name, scene)
     armature, mesh = assemble_hand(avatar.mesh, avatar.handedness, avatar.betas, name, collection)
     mesh.data.materials.append(material)
     _store_provenance(avatar, armature)
@@ -46,6 +49,14 @@ def build_hand(avatar: Avatar, name: str, scene: bpy.types.Scene) -> HandObjects
     animation.apply_pose(armature, capture.global_orient, capture.hand_pose, capture.transl)
     bpy.context.view_layer.update()
     return HandObjects(collection, armature, mesh, material)
+
+
+def own_collection(name: str, scene: bpy.types.Scene) -> bpy.types.Collection:
+    """A new collection of the scene for one hand."""
+    collection = bpy.data.collections.new(name)
+    collection[OWN_COLLECTION] = True
+    scene.collection.children.link(collection)
+    return collection
 
 
 def assemble_hand(

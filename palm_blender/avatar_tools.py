@@ -13,6 +13,7 @@ from . import (
     hand_geometry,
     hand_reading,
     joint_limits,
+    match_view,
     photo,
     pose_sequences,
     rig,
@@ -75,13 +76,10 @@ def duplicate(armature: bpy.types.Object) -> bpy.types.Object:
     return copy
 
 
-def _own_action(armature: bpy.types.Object) -> bpy.types.Action | None:
-    held = armature.animation_data.action if armature.animation_data else None
-    if held is None:
-        return None
-    action = held.copy()
-    compat.use_action(armature, action)
-    return action
+def _own_action(armature: bpy.types.Object) -> None:
+    held = animation.action_of(armature)
+    if held is not None:
+        compat.use_action(armature, held.copy())
 
 
 def mirror(armature: bpy.types.Object, keep_original: bool = True) -> bpy.types.Object:
@@ -95,11 +93,7 @@ def mirror(armature: bpy.types.Object, keep_original: bool = True) -> bpy.types.
     source = hand_geometry.mirrored(hand_reading.read_mesh(armature))
     old_mesh = rig.hand_mesh(armature)
     parent = armature.users_collection[0]
-    if keep_original:
-        collection = bpy.data.collections.new(f"{_stem(armature)} {side}")
-        bpy.context.scene.collection.children.link(collection)
-    else:
-        collection = parent
+    collection = avatar.own_collection(f"{_stem(armature)} {side}", bpy.context.scene) if keep_original else parent
     betas = np.array(armature[rig.FITTED_BETAS], dtype=float)
     made, mesh = avatar.assemble_hand(source, side, betas, f"{_stem(armature)} {side}", collection)
     _carry_over(armature, made)
@@ -150,7 +144,7 @@ _FLIPPED = {"rotation_quaternion": (2, 3), "rotation_euler": (1, 2), "location":
 
 
 def _mirror_action(old: bpy.types.Object, new: bpy.types.Object) -> None:
-    held = old.animation_data.action if old.animation_data else None
+    held = animation.action_of(old)
     if held is None:
         return
     action = held.copy()
@@ -217,16 +211,22 @@ def set_density(armature: bpy.types.Object, density: str) -> int:
 
 
 def delete(armature: bpy.types.Object) -> int:
-    """Remove a hand and whatever only it used: mesh, keys, drivers, action, skin, textures, its empty collection.
+    """Remove a hand and whatever only it used: mesh, keys, drivers, action, skin, textures, its photo's camera, and the
+    collection that was made for it where nothing else is in it.
 
-    Data that others use, or that has a fake user, stays. Returns how many data-blocks were removed.
+    Data that others use, or that has a fake user, stays. A scene that is seen as the hand's photo was gets its view from
+    before back. Returns how many data-blocks were removed.
     """
     leave_modes()
+    camera = match_view.photo_camera(armature)
+    for scene in bpy.data.scenes:
+        if camera is not None and scene.camera == camera and match_view.is_matched(scene):
+            match_view.restore_view(scene)
     try:
         mesh = rig.hand_mesh(armature)
     except InputError:
         mesh = None
-    objects = [item for item in (mesh, armature) if item is not None]
+    objects = [item for item in (mesh, camera, armature) if item is not None]
     collections = {collection for item in objects for collection in item.users_collection}
     materials = [slot.material for slot in mesh.material_slots if slot.material] if mesh else []
     trees = [material.node_tree for material in materials if material.node_tree]
@@ -243,8 +243,7 @@ def delete(armature: bpy.types.Object) -> int:
         removed += len(unused)
         bpy.data.batch_remove(unused)
     for collection in collections:
-        scenes = {scene.collection for scene in bpy.data.scenes}
-        if collection not in scenes and not collection.objects and not collection.children:
+        if avatar.OWN_COLLECTION in collection and not collection.objects and not collection.children:
             bpy.data.collections.remove(collection)
             removed += 1
     return removed

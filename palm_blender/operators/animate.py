@@ -4,15 +4,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import bpy
+import numpy as np
 from bpy_extras.io_utils import ExportHelper, ImportHelper
 
-from ...engine.errors import InputError
+from ...engine.errors import InputError, PalmError
 from ...engine.hand.model_file import read_model_file
 from ...engine.hand.pose_sources import PoseChoice, load_poses
-from .. import animate, capture_jobs, jobs, preferences, rig
+from .. import animate, capture_jobs, jobs, paths, preferences, rig
 from .avatar import OnHand, hand_of
 from .reporting import reported
 
@@ -52,6 +51,17 @@ class TakeOptions:
         return animate.TakeSettings(self.start_frame, self.timing, smoothing=self.smoothing, wrist=self.wrist, **more)
 
 
+class MeanOf:
+    """MANO's mean pose [45], which NumPy reads from the model's file only as soon as poses are relative to it."""
+
+    def __init__(self, model: str) -> None:
+        self.model = model
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
+        mean = read_model_file(paths.absolute(self.model)).get("hands_mean")
+        return np.zeros(45) if mean is None else np.array(mean, dtype=dtype)
+
+
 class PALM_OT_import_poses(OnHand, bpy.types.Operator, ImportHelper, TakeOptions):
     """Animate the hand by a pose file: MANO .npz, .json or .pkl, HaMeR, HARP, InterHand2.6M, PALM's poses.npy, captures.json"""
 
@@ -79,22 +89,15 @@ class PALM_OT_import_poses(OnHand, bpy.types.Operator, ImportHelper, TakeOptions
     @reported
     def execute(self, context: bpy.types.Context) -> str:
         hand = hand_of(context)
-        path = Path(bpy.path.abspath(self.filepath))
+        path = paths.absolute(self.filepath)
         if self.folder and path.is_file():
             path = path.parent
-        choice = PoseChoice(
-            side=rig.side_of(hand), capture=self.capture or None, convention=self.convention, hands_mean=self._mean()
-        )
-        poses = load_poses(path, choice)
+        chosen = self.mano_model or preferences.preferences().hand_model
+        mean = MeanOf(chosen) if chosen else None
+        poses = load_poses(path, PoseChoice(rig.side_of(hand), self.capture or None, self.convention, mean))
         settings = self.take_settings(source_fps=self.source_fps, use_betas=self.use_betas)
         take = animate.import_take(hand, poses, path.stem, context.scene, settings)
         return "; ".join((f"{take.frames} poses of {path.name} up to frame {take.last_frame:g}", *take.notes))
-
-    def _mean(self) -> object:
-        chosen = self.mano_model or preferences.preferences().hand_model
-        if not chosen:
-            return None
-        return read_model_file(Path(bpy.path.abspath(chosen))).get("hands_mean")
 
 
 class PALM_OT_export_poses(OnHand, bpy.types.Operator, ExportHelper):
@@ -110,7 +113,7 @@ class PALM_OT_export_poses(OnHand, bpy.types.Operator, ExportHelper):
 
     @reported
     def execute(self, context: bpy.types.Context) -> str:
-        path = Path(bpy.path.abspath(self.filepath))
+        path = paths.absolute(self.filepath)
         poses = animate.export_take(hand_of(context), path, context.scene)
         return f"Wrote {len(poses)} pose{'s' if len(poses) != 1 else ''} to {path}"
 
@@ -122,11 +125,24 @@ class PALM_OT_follow_video(OnHand, bpy.types.Operator, ImportHelper, TakeOptions
     bl_label = "Follow Hand in Video"
     bl_options = {"REGISTER"}
 
-    filter_glob: bpy.props.StringProperty(default="*.mp4;*.mov;*.avi;*.mkv;*.webm;*.m4v", options={"HIDDEN"})
+    filter_glob: bpy.props.StringProperty(
+        default=";".join(f"*{suffix}" for suffix in capture_jobs.VIDEO_SUFFIXES), options={"HIDDEN"}
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not super().poll(context):
+            return False
+        try:
+            preferences.interpreter()
+        except PalmError as error:
+            cls.poll_message_set(str(error))
+            return False
+        return True
 
     @reported
     def execute(self, context: bpy.types.Context) -> str:
-        job = capture_jobs.start(hand_of(context), Path(bpy.path.abspath(self.filepath)), self.take_settings())
+        job = capture_jobs.start(hand_of(context), paths.absolute(self.filepath), self.take_settings())
         return f"Queued: {job.title}"
 
 

@@ -80,27 +80,18 @@ class PALM_OT_import_avatar(bpy.types.Operator, ImportHelper):
         return {"FINISHED"}
 
 
-class PALM_OT_fit_joints(bpy.types.Operator):
+class PALM_OT_fit_joints(OnHand, bpy.types.Operator):
     """Move the bones to where the shape sliders put the joints"""
 
     bl_idname = "palm.fit_joints"
     bl_label = "Fit Bones to Shape"
     bl_options = {"REGISTER", "UNDO"}
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        if selected_hand(context) is None:
-            cls.poll_message_set("Select a PALM hand")
-            return False
-        return True
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            rig.fit_joints(selected_hand(context))
-        except PalmError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        return {"FINISHED"}
+    @reported
+    def execute(self, context: bpy.types.Context) -> str:
+        hand = hand_of(context)
+        rig.fit_joints(hand)
+        return f"The bones of {hand.name} fit its shape"
 
 
 class PALM_OT_show_hand(bpy.types.Operator):

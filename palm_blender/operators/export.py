@@ -9,7 +9,7 @@ from pathlib import Path
 import bpy
 from bpy_extras.io_utils import ExportHelper
 
-from .. import export_hand
+from .. import export_hand, paths
 from .avatar import OnHand, hand_of
 from .reporting import reported
 
@@ -53,7 +53,7 @@ class PALM_OT_export_hand(OnHand, bpy.types.Operator, ExportHelper):
 
     @reported
     def execute(self, context: bpy.types.Context) -> str:
-        path = Path(bpy.path.abspath(str(self._path())))
+        path = paths.absolute(str(self._path()))
         settings = export_hand.ExportSettings(self.format, self.animation, self.textures)
         done = export_hand.export(hand_of(context), path, settings, context.scene)
         count = done.frames[1] - done.frames[0] + 1

@@ -10,19 +10,11 @@ from pathlib import Path
 import bpy
 from bpy_extras.io_utils import ImportHelper
 
-from .. import lighting, match_view, photo, relight, studio_light
+from .. import lighting, match_view, paths, photo, relight, studio_light
 from ..selection import selected_hand
+from ..synthesis.environments import BUNDLED
+from .avatar import OnHand
 from .reporting import reported
-
-NAMES = ("city", "courtyard", "forest", "interior", "night", "studio", "sunrise", "sunset")
-"""Blender's own environments, the same in all its versions from 4.2 to 5.2."""
-
-
-def hand_is_selected(operator: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
-    if selected_hand(context) is None:
-        operator.poll_message_set("Select a PALM hand")
-        return False
-    return True
 
 
 class Turned:
@@ -36,7 +28,7 @@ class Turned:
     )
 
 
-class PALM_OT_light_photo(bpy.types.Operator, Turned):
+class PALM_OT_light_photo(OnHand, bpy.types.Operator, Turned):
     """Light the scene as the hand's photo was lit, as far as that could be estimated"""
 
     bl_idname = "palm.light_photo"
@@ -45,7 +37,7 @@ class PALM_OT_light_photo(bpy.types.Operator, Turned):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not hand_is_selected(cls, context):
+        if not super().poll(context):
             return False
         if photo.LIGHT not in selected_hand(context):
             cls.poll_message_set("This hand has no light of a photo: import its avatar again")
@@ -69,7 +61,7 @@ class PALM_OT_light_environment(bpy.types.Operator, Turned):
     environment: bpy.props.EnumProperty(
         name="Environment",
         description="One of Blender's own eight",
-        items=[(name, name.capitalize(), f"Light of Blender's {name} environment") for name in NAMES],
+        items=[(name, name.capitalize(), f"Light of Blender's {name} environment") for name in BUNDLED],
     )
 
     @reported
@@ -91,7 +83,7 @@ class PALM_OT_light_file(bpy.types.Operator, ImportHelper, Turned):
 
     @reported
     def execute(self, context: bpy.types.Context) -> str:
-        path = Path(bpy.path.abspath(self.filepath))
+        path = paths.absolute(self.filepath)
         relight.use_environment(context.scene, str(path), self.rotation, self.strength)
         return f"{context.scene.name} is lit by {path.name}"
 
@@ -144,7 +136,7 @@ class PALM_OT_light_asset(bpy.types.Operator):
         return f"{context.scene.name} is lit by {context.scene.world.name}"
 
 
-class PALM_OT_add_studio(bpy.types.Operator):
+class PALM_OT_add_studio(OnHand, bpy.types.Operator):
     """Put three lamps around the hand, sized and placed by it; those of an earlier studio are replaced"""
 
     bl_idname = "palm.add_studio"
@@ -158,10 +150,6 @@ class PALM_OT_add_studio(bpy.types.Operator):
     softness: bpy.props.FloatProperty(
         name="Softness", description="Size of the lamps, in hands", default=2.0, min=0.05, soft_max=6.0
     )
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return hand_is_selected(cls, context)
 
     @reported
     def execute(self, context: bpy.types.Context) -> str:
@@ -191,7 +179,7 @@ class PALM_OT_remove_studio(bpy.types.Operator):
         return "The studio's lamps are gone"
 
 
-class PALM_OT_match_view(bpy.types.Operator):
+class PALM_OT_match_view(OnHand, bpy.types.Operator):
     """Look at the hand as the photo did: its camera and resolution, and the photo behind to compare with"""
 
     bl_idname = "palm.match_view"
@@ -200,7 +188,7 @@ class PALM_OT_match_view(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not hand_is_selected(cls, context):
+        if not super().poll(context):
             return False
         if photo.SIZE not in selected_hand(context):
             cls.poll_message_set("This hand has no camera of a photo: import its avatar again")

@@ -6,8 +6,11 @@ from __future__ import annotations
 
 import bpy
 
+from ..animation import action_of
+from ..capture_jobs import FOLLOW
 from ..operators.animate import PALM_OT_export_poses, PALM_OT_follow_video, PALM_OT_import_poses
 from ..selection import selected_hand
+from .job_list import draw_job
 
 
 class PALM_PT_animate(bpy.types.Panel):
@@ -20,18 +23,25 @@ class PALM_PT_animate(bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
         hand = selected_hand(context)
         if hand is None:
-            layout.label(text="Select a PALM hand to animate it")
-            return
-        layout.operator(PALM_OT_import_poses.bl_idname, icon="ANIM")
-        layout.operator(PALM_OT_follow_video.bl_idname, icon="FILE_MOVIE")
-        action = hand.animation_data.action if hand.animation_data else None
-        if action is not None:
-            first, last = action.frame_range
-            layout.label(text=f"{action.name}: frames {first:.0f} to {last:.0f}")
-        layout.operator(PALM_OT_export_poses.bl_idname, icon="EXPORT")
+            self.layout.label(text="Select a PALM hand to animate it")
+        else:
+            _draw_hand(self.layout, hand)
+        # also where another hand is selected by now, or none
+        for job in context.window_manager.palm.jobs:
+            if job.kind == FOLLOW:
+                draw_job(self.layout, job)
+
+
+def _draw_hand(layout: bpy.types.UILayout, hand: bpy.types.Object) -> None:
+    layout.operator(PALM_OT_import_poses.bl_idname, icon="ANIM")
+    layout.operator(PALM_OT_follow_video.bl_idname, icon="FILE_MOVIE")
+    action = action_of(hand)
+    if action is not None:
+        first, last = action.frame_range
+        layout.label(text=f"{action.name}: frames {first:.0f} to {last:.0f}")
+    layout.operator(PALM_OT_export_poses.bl_idname, icon="EXPORT")
 
 
 CLASSES = (PALM_PT_animate,)

@@ -47,6 +47,21 @@ def main(what: str, *arguments: str) -> int:
     elif what == "children":  # ends, but its child holds its output open
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"])
         emit("result", child=child.pid)
+    elif what == "follow":  # called as the engine is: -s -m engine capture VIDEO -o FILE …
+        video, target = arguments[arguments.index("capture") + 1], arguments[arguments.index("-o") + 1]
+        if "bad" in video:
+            emit("error", message=f"{video} shows no hand: choose another video", kind="CaptureError")
+            return 2
+        if "long" in video:
+            time.sleep(120)
+        for step in range(5):
+            emit("progress", fraction=step / 5, message=f"frame {step}")
+            time.sleep(0.05)
+        frame = {"global_orient": [0.0] * 3, "hand_pose": [0.1] * 45, "transl": [0.0, 0.0, 0.5]}
+        captured = {"schema_version": 1, "handedness": "right", "fps": 24.0, "frames": [frame] * 4}
+        with open(target, "w", encoding="utf-8") as file:
+            json.dump(captured, file)
+        emit("result", captures=target)
     elif what == "environment":
         emit("result", path=sys.path, environment=dict(os.environ), flags=sys.flags.no_user_site)
     return 0

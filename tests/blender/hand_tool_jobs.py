@@ -11,6 +11,7 @@ from palm_hands.palm_blender import (
     animation,
     avatar_tools,
     joint_limits,
+    match_view,
     pose_sequences,
     rig,
     scene,
@@ -127,6 +128,8 @@ def two_hands(right: str, left: str, poses: str, out: str) -> dict:
     sequence = load_pose_file(poses)
     start = scene.empty_scene()
     first = avatars_in_blender.build_hand(read_avatar(right), "first", start).armature
+    shelf = bpy.data.collections.new("the user's")
+    start.collection.children.link(shelf)
     one = counts()
     second = avatars_in_blender.build_hand(read_avatar(left), "second", start).armature
     two = counts()
@@ -150,8 +153,16 @@ def two_hands(right: str, left: str, poses: str, out: str) -> dict:
     facts["shown"] = not first.hide_get() and not rig.hand_mesh(first).hide_get() and first.select_get()
     avatar_tools.delete(copy)
     facts["after_copy"] = [two, counts()]
+    for item in (second, rig.hand_mesh(second)):
+        shelf.objects.link(item)
+    before_view = start.render.resolution_x, start.camera
+    match_view.match_view(start, second)
     avatar_tools.delete(second)
     facts["after_second"] = [one, counts()]
+    facts["view"] = [
+        before_view == (start.render.resolution_x, start.camera), match_view.is_matched(start), len(bpy.data.cameras),
+        [item.name for item in bpy.data.collections], [item.name for item in bpy.data.images if "photo" in item.name],
+    ]  # fmt: skip
     pose(first, sequence, 0)
     after.append(deformed(rig.hand_mesh(first)))
     np.savez(

@@ -141,7 +141,9 @@ def _each(right: str, left: str, poses: str, folder: Path) -> dict[str, list[str
     libraries = len(bpy.context.preferences.filepaths.asset_libraries)
     run("remove_pose_library", folder=str(folder / "library"))
     assert len(bpy.context.preferences.filepaths.asset_libraries) == libraries - 1
-    run("import_poses", filepath=poses, start_frame=5, smoothing=0.5)
+    # a model that is not there matters only to poses that are relative to its mean
+    run("import_poses", filepath=poses, start_frame=5, smoothing=0.5, mano_model="/no/such/MANO_RIGHT.pkl")
+    assert "MANO_RIGHT" in _said("import_poses", filepath=poses, convention="MEAN", mano_model="/no/MANO_RIGHT.pkl")
     run("export_poses", filepath=str(folder / "out.json"))
     for kind, suffix in (("GLTF", ".glb"), ("FBX", ".fbx"), ("USD", ".usdz"), ("ALEMBIC", ".abc")):
         run("export_hand", filepath=str(folder / f"hand{suffix}"), format=kind, animation=False)
@@ -150,6 +152,15 @@ def _each(right: str, left: str, poses: str, folder: Path) -> dict[str, list[str
     assert rig.side_of(bpy.context.object) == "left"
     _draw_panels()
     return done
+
+
+def _said(name: str, **arguments: Any) -> str:
+    """The error of an operator that is to be refused."""
+    try:
+        getattr(bpy.ops.palm, name)("EXEC_DEFAULT", **arguments)
+    except RuntimeError as error:
+        return str(error)
+    return ""
 
 
 def _undo(avatar_folder: str) -> dict:

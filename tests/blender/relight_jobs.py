@@ -15,13 +15,13 @@ def use_all(avatar: str, work: str) -> dict:
     """Every operator of the panel once, in a scene with one hand."""
     from palm_hands import register, unregister
     from palm_hands.palm_blender import lighting, match_view, studio_light
-    from palm_hands.palm_blender.operators.relight import NAMES
+    from palm_hands.palm_blender.synthesis.environments import BUNDLED
 
     bpy.ops.wm.read_factory_settings(use_empty=True)
     register()
     scene = bpy.context.scene
     facts: dict = {
-        "same_names": list(NAMES) == lighting.environment_names(),
+        "same_names": list(BUNDLED) == lighting.environment_names(),
         "refused_without_hand": refused("light_photo"),
     }
     bpy.ops.palm.import_avatar(filepath=f"{avatar}/avatar.json")

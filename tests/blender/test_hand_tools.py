@@ -85,6 +85,8 @@ def test_hands_beside_each_other_are_independent(blender, avatar_folders, tmp_pa
     assert facts["active"] and facts["hidden"] == [True, True, False] and facts["shown"]
     for removed in ("after_copy", "after_second"):
         assert facts[removed][0] == facts[removed][1]
+    # its camera and photo are gone with the second hand, the user's own collection is not
+    assert facts["view"] == [True, False, 0, ["first", "the user's"], ["photo.png"]]
 
 
 @pytest.mark.parametrize(("side", "version"), [("right", "4.5"), ("left", "4.5"), ("left", "4.2"), ("left", "5.2")])
