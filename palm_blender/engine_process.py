@@ -21,8 +21,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 """Holds the `engine` package: the extension's folder, or the checkout."""
-GRACE_S = 10.0
-"""From a cancel to the end by force."""
+GRACE_S = 20.0
+"""From a cancel to the end by force; a data set's own workers have half of it to finish their picture."""
 HANG_S = 600.0
 """Longest silence of a process that works: compiling its kernels the first time takes a minute."""
 LONGEST_LINE = 1 << 20
@@ -126,14 +126,19 @@ class EngineProcess:
         return news
 
     def cancel(self) -> None:
-        """Ask it to stop; `news` ends it by force where it has not after a grace time."""
+        """Ask it to stop; `news` ends it by force where it has not after a grace time.
+
+        It is asked once: a second signal is what a person sends to work that does not wind up.
+        """
         if self._process is None or self._ended is not None:
             return
         self._cancelled = True
         if self._kill_at is None:
             self._kill_at = time.monotonic() + GRACE_S
-            self._signal_group(hard=False)
-            self._close_pipe()
+            if os.name == "posix":
+                self._signal_group(hard=False)
+            else:
+                self._close_pipe()
 
     def kill(self) -> None:
         """End it, and all that it started, now."""
@@ -179,7 +184,8 @@ class EngineProcess:
         if status == 0 and self._result is not None:
             return Ended("done", "", self._result)
         if self._cancelled or status == 130:
-            return Ended("cancelled", "cancelled; nothing was written")
+            # its own words where it has any: a set-up keeps its downloads, a data set its pictures
+            return Ended("cancelled", self._error or "cancelled")
         if self._error:
             return Ended("failed", self._error)
         last = self._last_line()
@@ -209,7 +215,7 @@ class EngineProcess:
                 try:
                     event = json.loads(line)
                     self._take(event["event"], event)
-                except (ValueError, KeyError, TypeError, RecursionError):
+                except Exception:  # noqa: BLE001 - whatever a line may hold, the next one is still heard
                     self._note_garbage(line)
 
     def _take(self, kind: str, event: dict[str, Any]) -> None:
@@ -234,7 +240,7 @@ class EngineProcess:
                 log.write(b"not understood: " + line[:LONGEST_TEXT].rstrip() + b"\n")
 
     def _signal_group(self, hard: bool) -> None:
-        """Ask it and what it started to end, or (hard) end them. Elsewhere than on POSIX its closing pipe does the asking."""
+        """Ask it and what it started to end, or (hard) end them. Elsewhere than on POSIX only the latter."""
         if self._process is None:
             return
         if os.name == "posix":
@@ -259,4 +265,9 @@ def _own_group() -> dict[str, Any]:
 
 
 def _one_line(text: object) -> str:
-    return " ".join(str(text).split())[:LONGEST_TEXT]
+    return clean(" ".join(str(text).split()))[:LONGEST_TEXT]
+
+
+def clean(text: str) -> str:
+    """Text that Blender's properties take: names of files that are no UTF-8 reach Python with halves of characters."""
+    return text.encode("utf-8", "replace").decode()

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from ...engine.errors import Cancelled, OutputError
 from ...engine.files import write_json
-from ...engine.progress import JsonProgress
+from ...engine.progress import SAME_SIGNAL_S, JsonProgress
 from . import manifest, plan, resume
 from .places import RECIPE_FILE
 from .pool import Event, Slot, work
@@ -233,13 +233,20 @@ def _check_signal(events: queue.SimpleQueue[Event]) -> None:
 
 @contextmanager
 def _signals_into(events: queue.SimpleQueue[Event]) -> Iterator[None]:
-    """SIGINT and SIGTERM become events; a second one ends the process as it would without us."""
+    """SIGINT and SIGTERM become events; a second one, a second later or more, ends the process as it would without us."""
     numbers = (signal.SIGINT, signal.SIGTERM)
     previous = {number: signal.getsignal(number) for number in numbers}
 
+    asked: list[float] = []
+
     def note(number: int, frame: object) -> None:
-        events.put(Event("signal", number, {}))
-        signal.signal(number, previous[signal.Signals(number)] or signal.SIG_DFL)
+        now = time.monotonic()
+        if not asked:
+            asked.append(now)
+            events.put(Event("signal", number, {}))
+        elif now - asked[0] >= SAME_SIGNAL_S:
+            signal.signal(number, previous[signal.Signals(number)] or signal.SIG_DFL)
+            signal.raise_signal(number)
 
     for number in numbers:
         signal.signal(number, note)

@@ -101,6 +101,40 @@ def test_garbage_is_noted_and_survived(tmp_path: Path) -> None:
     assert b"not understood" in log and len(log) < 10_000
 
 
+def script(text: str) -> list[str]:
+    """A program that speaks the engine's protocol as it likes."""
+    return [sys.executable, "-c", f"import json, signal, sys, time\n{text}"]
+
+
+def test_a_line_that_no_number_holds_leaves_the_rest_heard(tmp_path: Path) -> None:
+    huge = '{"event": "progress", "fraction": 1' + 400 * "0" + "}"
+    half = '{"event": "error", "message": "no \\\\udcff.jpg"}'
+    ended = EngineProcess(script(f"print('{huge}'); print('{half}'); sys.exit(2)"), tmp_path).wait(20)
+    assert ended == Ended("failed", "no ?.jpg")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+def test_a_cancelled_process_has_the_last_word_and_is_asked_once(tmp_path: Path) -> None:
+    """Asked twice, a run that winds up takes it for a person's impatience."""
+    text = """
+asked = []
+signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
+sys.path.insert(0, ROOT)
+from engine.parent import end_with_parent
+end_with_parent()
+print('{"event": "progress", "fraction": 0, "message": "up"}', flush=True)
+while not asked:
+    time.sleep(0.02)
+time.sleep(1.5)
+print(json.dumps({"event": "cancelled", "message": f"asked {len(asked)} times; 3 pictures are kept"}), flush=True)
+sys.exit(130)
+"""
+    process = EngineProcess(script(text.replace("ROOT", repr(str(ROOT)))), tmp_path)
+    wait_for(lambda: process.news().message == "up")
+    process.cancel()
+    assert process.wait(15) == Ended("cancelled", "asked 1 times; 3 pictures are kept")
+
+
 def test_a_hung_engine_is_ended(tmp_path: Path) -> None:
     ended, process = run(tmp_path, "hang", hang_s=0.7)
     assert ended.state == "failed" and "said nothing for 1 s" in ended.message

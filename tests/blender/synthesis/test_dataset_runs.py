@@ -17,6 +17,7 @@ import pytest
 from conftest import poses_within_limits, save_poses
 from dataset_runs import (
     COHORT,
+    ROOT,
     TINY,
     below_named,
     finish,
@@ -134,6 +135,23 @@ def test_stopped_by_a_signal(tmp_path, number, expected):
     status, _, err = finish(process, 30)
     assert status == expected
     assert err.strip().splitlines() == ["stopped; what is written is whole: --resume goes on"]
+    assert not is_alive(worker)
+    assert leftovers(out) == []
+
+
+@needs_proc
+def test_cancelled_by_the_add_on(tmp_path):
+    """As its panel cancels it: the run ends in order with its own last words, and a signal given twice is one."""
+    processes = module("palm_blender.engine_process")
+    out = tmp_path / "set"
+    words = map(str, (*COHORT, "--out", out, "--progress", "json", "--parent-pipe"))
+    process = processes.EngineProcess([sys.executable, str(ROOT / "build.py"), *words], tmp_path)
+    wait_for(lambda: records(out) or process.news().ended, "picture")
+    (worker,) = workers_below(process.pid)
+    process.cancel()
+    os.kill(process.pid, signal.SIGTERM)
+    ended = process.wait(60)
+    assert (ended.state, ended.message) == ("cancelled", "stopped; what is written is whole: --resume goes on")
     assert not is_alive(worker)
     assert leftovers(out) == []
 
