@@ -8,7 +8,7 @@ from pathlib import Path
 import bpy
 
 from ..engine.errors import PalmError
-from . import jobs, keypoints, preferences, results
+from . import jobs, keypoints, paths, preferences, results, viewing
 from .engine_process import engine_command
 from .job_queue import ENDED, Job
 
@@ -38,7 +38,7 @@ def start(choices: Choices, folder: Path | None = None) -> Job:
     arguments += ["--method", choices.method, "--quality", choices.quality, "--device", settings.device]
     arguments += _capture_arguments(choices)
     if choices.method == "palm" and settings.prior:
-        arguments += ["--prior", bpy.path.abspath(settings.prior)]
+        arguments += ["--prior", paths.absolute(settings.prior)]
     return jobs.add(
         PERSONALIZE,
         f"{choices.photo.name} ({choices.method.upper()}, {choices.quality})",
@@ -46,6 +46,7 @@ def start(choices: Choices, folder: Path | None = None) -> Job:
         output,
         folder,
         use_light=choices.use_light,
+        **viewing.scene_record(bpy.context.scene),
     )
 
 
@@ -86,7 +87,7 @@ def _capture_arguments(choices: Choices) -> list[object]:
     arguments: list[object] = [] if choices.hand == "auto" else ["--hand", choices.hand]
     arguments += [] if choices.keypoints is None else ["--keypoints", choices.keypoints]
     hand_model = preferences.preferences().hand_model
-    return arguments + (["--hand-model", bpy.path.abspath(hand_model)] if hand_model else [])
+    return arguments + (["--hand-model", paths.absolute(hand_model)] if hand_model else [])
 
 
 def _add_avatar(job: Job) -> None:

@@ -154,16 +154,22 @@ class PALM_OT_add_result(bpy.types.Operator):
         try:
             if job is None or job.output is None:
                 raise InputError("this job is no longer known: import its avatar by File > Import")
-            with one_line_errors(), whole_or_nothing():
+            scene = viewing.find_scene(job.details, context.scene)
+            with one_line_errors(), viewing.in_scene(context, scene), whole_or_nothing():
                 source = read_avatar(job.output)
-                hand = avatar.build_hand(source, job.output.stem, context.scene)
+                hand = avatar.build_hand(source, job.output.stem, scene)
+                if not bpy.app.background:
+                    viewing.place(hand.armature, scene, scene.cursor.location)
                 if job.details.get("use_light"):
-                    relight.use_photo_light(context.scene, hand.armature)
+                    relight.use_photo_light(scene, hand.armature)
         except PalmError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
-        viewing.show_only(context, hand.armature)
-        self.report({"INFO"}, f"Added {job.output.stem}, a {source.handedness} hand")
+        here = scene == context.scene
+        if here:
+            viewing.show_only(context, hand.armature)
+        where = "" if here else f", to the scene {scene.name}"
+        self.report({"INFO"}, f"Added {job.output.stem}, a {source.handedness} hand{where}")
         return {"FINISHED"}
 
 
