@@ -37,8 +37,11 @@ def quiet_blender(errors: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Turn what the system refuses (disk, rights, names, memory) into a PalmError of one line."""
+def one_line_errors(exits: bool = False) -> Iterator[None]:
+    """Turn what the system refuses (disk, rights, names, memory) into a PalmError of one line.
+
+    exits: also what would end the process, which is Blender where an operator runs; command lines end that way.
+    """
     try:
         yield
     except OSError as error:
@@ -46,7 +49,8 @@ def one_line_errors() -> Iterator[None]:
         reason = error.strerror or error
         raise PalmError(f"cannot use{place} ({reason}): check the name, the disk and the rights") from error
     except SystemExit as error:
-        # a library that ends its process would end Blender
+        if not exits:
+            raise
         raise PalmError(f"stopped with status {error.code}: see the console for the reason") from error
     except MemoryError as error:
         raise PalmError("not enough memory: render fewer pixels, or close other programs") from error

@@ -20,7 +20,7 @@ def reported(work: Execute) -> Callable[[Any, bpy.types.Context], set[str]]:
     @functools.wraps(work)
     def execute(self: bpy.types.Operator, context: bpy.types.Context) -> set[str]:
         try:
-            with one_line_errors():
+            with one_line_errors(exits=True):
                 line = work(self, context)
         except PalmError as error:
             self.report({"ERROR"}, str(error))
