@@ -60,6 +60,16 @@ def test_what_is_missing_is_named(changes, message):
     assert PalmError.__name__ in [kind.__name__ for kind in type(refused.value).__mro__]
 
 
+def test_operators_do_not_end_blender_and_command_lines_end_as_they_say():
+    recipe()
+    from palm_hands.palm_blender import console
+
+    with pytest.raises(Exception, match="stopped with status 2"), console.one_line_errors(exits=True):
+        raise SystemExit(2)
+    with pytest.raises(SystemExit), console.one_line_errors():
+        raise SystemExit(0)
+
+
 def test_count_is_that_of_the_plan():
     from palm_hands.palm_blender.synthesis.foresight import picture_count, trial_of
 
