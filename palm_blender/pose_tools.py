@@ -6,8 +6,12 @@ and playback. Angles of sideways movement and twist stay when a finger curls.
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any
+
 import bpy
 import numpy as np
+from mathutils import Matrix
 
 from ..engine.errors import InputError
 from ..engine.hand.joints import FINGERS
@@ -24,40 +28,39 @@ THUMB_ASIDE = 12
 def finger_curl(armature: bpy.types.Object, finger: str) -> float:
     """How far a finger is bent: 0 straight, 1 as far as it goes, negative backwards. finger: one of FINGERS."""
     chosen = joint_limits.finger_joints(finger)
-    ranges, angles = _angles(armature, chosen)
-    bend, limits = angles[:, 0].sum(), ranges.limits[chosen, 0].sum(0)
+    ranges, angles = _angles(armature)
+    bend, limits = angles[chosen, 0].sum(), ranges.limits[chosen, 0].sum(0)
     return float(bend / (limits[1] if bend >= 0 else -limits[0]))
 
 
 def set_finger_curl(armature: bpy.types.Object, finger: str, curl: float) -> None:
     """Bend a finger's three joints by the same share of their ranges. curl: -1 to 1."""
     chosen = joint_limits.finger_joints(finger)
-    ranges, angles = _angles(armature, chosen)
+    ranges, angles = _angles(armature)
     curl = float(np.clip(curl, -1.0, 1.0))
     low, high = ranges.limits[chosen, 0].T
-    angles[:, 0] = curl * (high if curl >= 0 else -low)
+    angles[chosen, 0] = curl * (high if curl >= 0 else -low)
     _write(armature, chosen, ranges, angles)
 
 
 def spread(armature: bpy.types.Object) -> float:
     """How far the fingers are fanned out, 0 beside each other, 1 as far as they go, negative crossed."""
+    ranges, angles = _angles(armature)
     shares = []
     for finger, share in SPREAD_SHARES.items():
-        first = slice(joint_limits.finger_joints(finger).start, joint_limits.finger_joints(finger).start + 1)
-        ranges, angles = _angles(armature, first)
-        shares.append(angles[0, 1] / _reach(ranges, first.start, share) * abs(share))
+        knuckle = joint_limits.finger_joints(finger).start
+        shares.append(angles[knuckle, 1] / _reach(ranges, knuckle, share) * abs(share))
     return float(sum(shares) / sum(map(abs, SPREAD_SHARES.values())))
 
 
 def set_spread(armature: bpy.types.Object, value: float) -> None:
     """Fan the four fingers out at their knuckles. value: -1 to 1."""
     value = float(np.clip(value, -1.0, 1.0))
+    ranges, angles = _angles(armature)
     for finger, share in SPREAD_SHARES.items():
-        start = joint_limits.finger_joints(finger).start
-        first = slice(start, start + 1)
-        ranges, angles = _angles(armature, first)
-        angles[0, 1] = value * _reach(ranges, start, share)
-        _write(armature, first, ranges, angles)
+        knuckle = joint_limits.finger_joints(finger).start
+        angles[knuckle, 1] = value * _reach(ranges, knuckle, share)
+        _write(armature, slice(knuckle, knuckle + 1), ranges, angles)
 
 
 def _reach(ranges: joint_limits.JointRanges, joint: int, share: float) -> float:
@@ -68,34 +71,59 @@ def _reach(ranges: joint_limits.JointRanges, joint: int, share: float) -> float:
 
 def thumb_aside(armature: bpy.types.Object) -> float:
     """How far the thumb stands off the palm: 0 beside it, 1 as far as it goes, negative across."""
-    ranges, angles = _angles(armature, slice(THUMB_ASIDE, THUMB_ASIDE + 1))
+    ranges, angles = _angles(armature)
     low, high = ranges.limits[THUMB_ASIDE, 1]
-    angle = float(angles[0, 1])
+    angle = float(angles[THUMB_ASIDE, 1])
     return float(angle / (high if angle >= 0 else -low))
 
 
 def set_thumb_aside(armature: bpy.types.Object, value: float) -> None:
     """Move the thumb away from the palm. value: -1 to 1."""
-    chosen = slice(THUMB_ASIDE, THUMB_ASIDE + 1)
-    ranges, angles = _angles(armature, chosen)
+    ranges, angles = _angles(armature)
     low, high = ranges.limits[THUMB_ASIDE, 1]
     value = float(np.clip(value, -1.0, 1.0))
-    angles[0, 1] = value * (high if value >= 0 else -low)
-    _write(armature, chosen, ranges, angles)
+    angles[THUMB_ASIDE, 1] = value * (high if value >= 0 else -low)
+    _write(armature, slice(THUMB_ASIDE, THUMB_ASIDE + 1), ranges, angles)
 
 
-def _angles(armature: bpy.types.Object, chosen: slice) -> tuple[joint_limits.JointRanges, np.ndarray]:
-    """The ranges of the hand's joints, and angles [J,3] of the chosen ones of joints 1..15 as their channels hold them."""
-    ranges = joint_limits.joint_ranges(rig.side_of(armature))
-    bones = _bones(armature, chosen)
-    quaternions = np.array([bone.matrix_basis.to_quaternion() for bone in bones], dtype=float)
-    vectors = bone_math.from_bone_rotations(quaternions, _bases(bones))
-    return ranges, np.einsum("jcd,jd->jc", ranges.axes[chosen], vectors)
+def _angles(armature: bpy.types.Object) -> tuple[joint_limits.JointRanges, np.ndarray]:
+    """The ranges of the hand's joints, and angles [15,3] of joints 1..15 as their channels hold them."""
+    side = rig.side_of(armature)
+    names = [bone_math.bone_name(joint, side) for joint in range(1, 16)]
+    turned = _matrices(armature, armature.pose.bones, "matrix_basis", names)
+    rest = _matrices(armature, armature.data.bones, "matrix_local", names)
+    return joint_limits.joint_ranges(side), angles_of_matrices(side, turned, rest).copy()
+
+
+def _matrices(armature: bpy.types.Object, bones: Any, kind: str, names: list[str]) -> bytes:
+    """A matrix of each named bone, [15,4,4] of 32 bits, columns first as Blender gives them all at once."""
+    places = [bones.find(name) for name in names]
+    if min(places) < 0:
+        missing = names[places.index(-1)]
+        raise InputError(f"{armature.name} has no bone {missing}: restore its name, or import the avatar again")
+    values = np.empty(16 * len(bones), dtype=np.float32)
+    bones.foreach_get(kind, values)
+    return values.reshape(-1, 4, 4)[places].tobytes()
+
+
+@lru_cache(maxsize=8)
+def angles_of_matrices(side: str, turned: bytes, rest: bytes) -> np.ndarray:
+    """Angles [15,3] of what `_matrices` reads. Kept, because a panel's sliders all ask about one pose, time and again."""
+    bases, turns = (
+        np.frombuffer(held, dtype=np.float32).reshape(15, 4, 4).transpose(0, 2, 1)[:, :3, :3].astype(float)
+        for held in (rest, turned)
+    )
+    quaternions = np.array([Matrix(turn.tolist()).to_quaternion() for turn in turns], dtype=float)
+    vectors = bone_math.from_bone_rotations(quaternions, bases)
+    angles = np.einsum("jcd,jd->jc", joint_limits.joint_ranges(side).axes, vectors)
+    angles.flags.writeable = False
+    return angles
 
 
 def _write(armature: bpy.types.Object, chosen: slice, ranges: joint_limits.JointRanges, angles: np.ndarray) -> None:
+    """Turn the chosen of joints 1..15 by their angles, of [15,3]."""
     bones = _bones(armature, chosen)
-    vectors = np.einsum("jcd,jc->jd", ranges.axes[chosen], angles)
+    vectors = np.einsum("jcd,jc->jd", ranges.axes[chosen], angles[chosen])
     for bone, rotation in zip(bones, bone_math.to_bone_rotations(vectors, _bases(bones)), strict=True):
         bone.rotation_mode = "QUATERNION"
         bone.rotation_quaternion = rotation

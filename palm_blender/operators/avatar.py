@@ -4,16 +4,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import bpy
 from bpy_extras.io_utils import ImportHelper
 
 from ...engine.avatar.folder import read_avatar
-from ...engine.errors import InputError, PalmError
-from .. import avatar, avatar_tools, relight, rig, skin_tone, viewing
+from ...engine.errors import InputError
+from .. import avatar, avatar_tools, paths, relight, rig, skin_tone, viewing
 from ..cleanup import whole_or_nothing
-from ..console import one_line_errors
 from ..selection import selected_hand
 from .reporting import reported
 
@@ -56,6 +53,17 @@ class PALM_OT_import_avatar(bpy.types.Operator, ImportHelper):
         name="Use Photo's Light", description="Replace the scene's world by the light estimated from the photo"
     )
 
+    at_cursor: bpy.props.BoolProperty(
+        name="At 3D Cursor",
+        description="Put the hand at the 3D cursor, or beside the hands there; else where the photo's camera saw it",
+        options={"SKIP_SAVE"},
+    )
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if not self.properties.is_property_set("at_cursor"):
+            self.at_cursor = True
+        return ImportHelper.invoke(self, context, event)
+
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if context.mode != "OBJECT":
@@ -63,21 +71,19 @@ class PALM_OT_import_avatar(bpy.types.Operator, ImportHelper):
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        chosen = Path(bpy.path.abspath(self.filepath))
+    @reported
+    def execute(self, context: bpy.types.Context) -> str:
+        chosen = paths.absolute(self.filepath)
         folder = chosen if chosen.suffix == ".palmhand" else chosen.parent
-        try:
-            with one_line_errors(), whole_or_nothing():
-                source = read_avatar(folder)
-                hand = avatar.build_hand(source, folder.stem, context.scene)
-                if self.use_light:
-                    relight.use_photo_light(context.scene, hand.armature)
-        except PalmError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+        with whole_or_nothing():
+            source = read_avatar(folder)
+            hand = avatar.build_hand(source, folder.stem, context.scene)
+            if self.at_cursor:
+                viewing.place(hand.armature, context.scene, context.scene.cursor.location)
+            if self.use_light:
+                relight.use_photo_light(context.scene, hand.armature)
         viewing.show_only(context, hand.armature)
-        self.report({"INFO"}, f"Imported {folder.stem}, a {source.handedness} hand")
-        return {"FINISHED"}
+        return f"Imported {folder.stem}, a {source.handedness} hand"
 
 
 class PALM_OT_fit_joints(OnHand, bpy.types.Operator):

@@ -11,9 +11,9 @@ from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty, 
 
 from ...engine.errors import PalmError
 from .. import dataset_jobs, jobs, paths
-from ..console import one_line_errors
 from ..job_queue import DONE, ENDED, Job
 from ..synthesis.environments import BUNDLED
+from .reporting import reported
 
 VERBS = (
     ("cohort", "Cohort", "Many people's hands, seen by a ring of cameras, in one light"),
@@ -129,27 +129,18 @@ class PALM_OT_render_dataset(bpy.types.Operator):
     def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
         return "Time one picture, and say how many there are and how long all take" if properties.dry_run else ""
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            with one_line_errors():
-                settings = absolute_settings(context.scene)
-                command = dataset_jobs.command(settings, self.dry_run)
-                job = jobs.add(
-                    dataset_jobs.KIND, dataset_jobs.title(settings, self.dry_run), command, dry_run=self.dry_run
-                )
-        except PalmError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+    @reported
+    def execute(self, context: bpy.types.Context) -> str:
+        settings = absolute_settings(context.scene)
+        command = dataset_jobs.command(settings, self.dry_run)
+        job = jobs.add(dataset_jobs.KIND, dataset_jobs.title(settings, self.dry_run), command, dry_run=self.dry_run)
         context.window_manager.palm_dataset_said = ""
-        if self.wait or bpy.app.background:
-            jobs.finish(job)
-            if job.state != DONE:
-                self.report({"ERROR"}, job.message)
-                return {"CANCELLED"}
-            self.report({"INFO"}, context.window_manager.palm_dataset_said)
-        else:
-            self.report({"INFO"}, f"Begun: {job.title}")
-        return {"FINISHED"}
+        if not (self.wait or bpy.app.background):
+            return f"Begun: {job.title}"
+        jobs.finish(job)
+        if job.state != DONE:
+            raise PalmError(job.message)
+        return context.window_manager.palm_dataset_said
 
 
 class PALM_OT_open_dataset(bpy.types.Operator):
@@ -171,14 +162,14 @@ class PALM_OT_open_dataset(bpy.types.Operator):
             cls.poll_message_set("The folder is not there yet")
         return there
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    @reported
+    def execute(self, context: bpy.types.Context) -> str:
         folder = paths.absolute(context.scene.palm_dataset.out)
         try:
             bpy.ops.wm.path_open(filepath=str(folder))
-        except RuntimeError:
-            self.report({"ERROR"}, f"{folder} cannot be shown: open it by hand")
-            return {"CANCELLED"}
-        return {"FINISHED"}
+        except RuntimeError as error:
+            raise PalmError(f"{folder} cannot be shown: open it by hand") from error
+        return f"Shown: {folder}"
 
 
 def absolute_settings(scene: bpy.types.Scene) -> SimpleNamespace:

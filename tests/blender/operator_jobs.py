@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -290,6 +292,23 @@ def pose_assets(right: str, left: str, work: str, out: str) -> dict:
     return facts
 
 
+def _reckoned(hand: bpy.types.Object, pose_tools: Any) -> list[int]:
+    """How often the joints' angles are worked out as a panel reads its sliders twice, and again after another pose."""
+    counts_of_work = []
+    for curl in (0.1, 0.9):
+        pose_tools.set_finger_curl(hand, "ring", curl)
+        before = pose_tools.angles_of_matrices.cache_info().misses
+        for _ in range(2):
+            read = [pose_tools.finger_curl(hand, finger) for finger in pose_tools.fingers()]
+            read += [pose_tools.spread(hand), pose_tools.thumb_aside(hand)]
+        counts_of_work.append(pose_tools.angles_of_matrices.cache_info().misses - before)
+    started = time.perf_counter()
+    for _ in range(100):
+        pose_tools.finger_curl(hand, "ring")
+    logging.getLogger(__name__).warning("a slider: %.3f ms", 10 * (time.perf_counter() - started))
+    return counts_of_work
+
+
 def _failing_midway(pose_library: Any) -> str:
     """Names of which the second is no gesture, added to the open file."""
     hand = avatar_tools.all_hands(bpy.context.scene)[0]
@@ -329,6 +348,7 @@ def pose_sliders(right: str, left: str) -> dict:
     facts["mirrored"] = float(
         np.abs(poses["right"].hand_pose.reshape(15, 3) * (1, -1, -1) - poses["left"].hand_pose.reshape(15, 3)).max()
     )
+    facts["reckoned"] = _reckoned(hand, pose_tools)
     recording = start.tool_settings
     recording.use_keyframe_insert_auto = True
     pose_tools.key_if_recording(hand, start)

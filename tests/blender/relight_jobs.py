@@ -45,7 +45,7 @@ def use_all(avatar: str, work: str) -> dict:
     facts["asset_elsewhere"] = refused("light_asset")
     facts |= studio(scene, hand, studio_light)
     facts |= view(scene, hand, match_view)
-    facts["tooltips"] = tooltips()
+    facts["tooltips"], facts["operators"] = tooltips(), len(dir(bpy.ops.palm))
     bpy.ops.wm.save_as_mainfile(filepath=f"{work}/with light.blend")
     library = Path(f"{work}/with light.blend")
     bpy.ops.wm.read_factory_settings(use_empty=True)
@@ -133,7 +133,20 @@ def view(scene: bpy.types.Scene, hand: bpy.types.Object, match_view) -> dict:
 
 
 def tooltips() -> list[str]:
-    """Operators of ours whose description is missing or ends in a full stop."""
+    """Operators of ours that search (F3) or a button shows badly: without a tooltip or with a full stop at its end, without
+    a label or with another's, or with a setting that is called as in the code."""
     names = [name for name in dir(bpy.ops.palm) if not name.startswith("_")]
-    texts = {name: getattr(bpy.ops.palm, name).get_rna_type().description for name in names}
-    return [name for name, text in texts.items() if not text or re.search(r"\.\s*$", text)]
+    kinds = {name: getattr(bpy.ops.palm, name).get_rna_type() for name in names}
+    wrong = [name for name, kind in kinds.items() if not kind.description or re.search(r"\.\s*$", kind.description)]
+    wrong += [
+        f"{name}: label" for name, kind in kinds.items() if not kind.name[:1].isupper() or kind.name.endswith(".")
+    ]
+    searched = {
+        name: kind for name, kind in kinds.items() if "INTERNAL" not in getattr(bpy.types, kind.identifier).bl_options
+    }
+    labels = [kind.name for kind in searched.values()]
+    wrong += [f"{name}: another's label" for name, kind in searched.items() if labels.count(kind.name) > 1]
+    for name, kind in searched.items():
+        shown = [item for item in kind.properties if item.identifier != "rna_type" and not item.is_hidden]
+        wrong += [f"{name}.{item.identifier}" for item in shown if item.name in ("", item.identifier)]
+    return sorted(wrong)

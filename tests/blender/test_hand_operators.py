@@ -128,6 +128,8 @@ def test_sliders_read_what_they_wrote(blender, avatar_folders):
     for name in ("spread", "aside"):
         assert np.abs(list(facts[name].values())).max() < 1e-5
     assert not any(facts["others"])
+    # all seven sliders share one reading of the bones
+    assert facts["reckoned"] == [1, 1]
     assert facts["mirrored"] < 1e-5
     assert facts["keyed"]
     assert all("clipboard" in line and "\n" not in line for line in facts["refusals"]), facts["refusals"]
