@@ -19,7 +19,8 @@ import sys
 import time
 import zipfile
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import NamedTuple
@@ -109,23 +110,25 @@ def install(folder: Path, build: str, progress: Progress) -> dict[str, object]:
             f"Python {platform.python_version()} is not {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}: choose another"
         )
     progress(0.0, "making the environment")
-    python = _environment(folder, build, progress)
-    todo = parts(version, build)
-    share, done = 0.94 / sum(part.size_mb for part in todo), 0.02
-    for part in todo:
-        _install_part(python, part, build, folder, progress, done, share * part.size_mb)
-        done += share * part.size_mb
-    if version >= (3, 13):
-        progress(done, "fetching the hand models of MediaPipe " + WITH_MODELS)
-        _fetch_models(python, folder, progress, done)
-    progress(0.96, "checking the engine")
-    checks = _check(python, folder, progress)
+    _make_room(folder, build)
+    with _without_stamp(folder):
+        python = _environment(folder, progress)
+        todo = parts(version, build)
+        share, done = 0.94 / sum(part.size_mb for part in todo), 0.02
+        for part in todo:
+            _install_part(python, part, build, folder, progress, done, share * part.size_mb)
+            done += share * part.size_mb
+        if version >= (3, 13):
+            progress(done, "fetching the hand models of MediaPipe " + WITH_MODELS)
+            _fetch_models(python, folder, progress, done)
+        progress(0.96, "checking the engine")
+        checks = _check(python, folder, progress)
     shutil.rmtree(folder / "cache", ignore_errors=True)
     shutil.rmtree(folder / "tmp", ignore_errors=True)
     made = {
         "engine": __version__,
         "python": platform.python_version(),
-        "torch": _build_of(checks, build),
+        "torch": build_in_words(build, torch_build(python)),
         "size_mb": round(_size(folder) / 1e6),
         "seconds": round(time.monotonic() - started),
         "checks": checks,
@@ -140,16 +143,40 @@ def environment_python(folder: Path) -> Path:
     return folder / "env" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def _environment(folder: Path, build: str, progress: Progress) -> Path:
-    python = environment_python(folder)
+def _make_room(folder: Path, build: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / STAMP).unlink(missing_ok=True)
         (folder / "tmp").mkdir(exist_ok=True)
-        if shutil.disk_usage(folder).free < needed_mb(build) * 1e6 and not python.exists():
+        if shutil.disk_usage(folder).free < needed_mb(build) * 1e6 and not environment_python(folder).exists():
             raise OutputError(f"{folder} has less than {needed_mb(build) / 1000:.1f} GB left: free space first")
     except OSError as error:
         raise OutputError(f"cannot write in {folder} ({error.strerror}): check its rights") from error
+
+
+@contextmanager
+def _without_stamp(folder: Path) -> Iterator[None]:
+    """While the block works there is no record of a finished set-up; where it ends in an error it comes back, unless a
+    package has changed by then: what worked before works still."""
+    stamp, before = folder / STAMP, packages(folder)
+    said = stamp.read_bytes() if stamp.is_file() else None
+    stamp.unlink(missing_ok=True)
+    try:
+        yield
+    except BaseException:
+        if said is not None and packages(folder) == before:
+            with suppress(OutputError), atomic_file(stamp) as temporary:
+                temporary.write_bytes(said)
+        raise
+
+
+def packages(folder: Path) -> list[str]:
+    """What the environment of a set-up folder has installed, by name and version; what pip has half replaced shows too."""
+    found = {path for place in ("lib/python*", "Lib") for path in (folder / "env").glob(f"{place}/site-packages/*")}
+    return sorted(path.name for path in found if path.name.endswith(".dist-info") or path.name.startswith("~"))
+
+
+def _environment(folder: Path, progress: Progress) -> Path:
+    python = environment_python(folder)
     probe = [str(python), "-c", f"import pip, sys; assert sys.version_info[:2] == {tuple(sys.version_info[:2])}"]
     if python.exists() and subprocess.run(probe, capture_output=True, check=False).returncode == 0:
         return python
@@ -169,7 +196,9 @@ def _install_part(
     """Raises PalmError where no way of installing it works."""
     ways = [_pip(python, folder, "install", *part.requirements)]
     if part.name == "torch":
-        ways = [_pip(python, folder, "install", *arguments) for arguments in torch_ways(sys.platform, build)]
+        # one build satisfies the other's version for pip
+        force = ("--force-reinstall",) if torch_build(python) not in ("", build) and build == "cuda" else ()
+        ways = [_pip(python, folder, "install", *force, *words) for words in torch_ways(sys.platform, build)]
     said = None
     for way in ways:
         said = _run(way, folder, progress, done, part.name, share)
@@ -232,6 +261,8 @@ def _check(python: Path, folder: Path, progress: Progress) -> list[dict[str, obj
     command = [str(python), "-s", "-m", "engine", "check", "--progress", "json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     sys.stderr.write(done.stderr)
+    # a cancel ends the check as well, which is then no sign of a fault
+    progress(0.98, "checking the engine")
     try:
         result = json.loads(done.stdout.splitlines()[-1])
         checks: list[dict[str, object]] = result["checks"]
@@ -300,11 +331,20 @@ def _why(lines: deque[str]) -> str:
     return errors[-1].removeprefix("ERROR: ")[:200] if errors else "no word"
 
 
-def _build_of(checks: list[dict[str, object]], build: str) -> str:
-    """What was asked for, unless the index had only the larger build, which computes on CPUs too."""
-    found = re.search(r"torch (\S+?),", " ".join(str(item["text"]) for item in checks))
-    larger = build == "cpu" and sys.platform == "linux" and found is not None and "+cpu" not in found[1]
-    return "cuda, on the CPU" if larger else build
+def torch_build(python: Path) -> str:
+    """Which build of torch an environment has, "cpu" or "cuda"; "" where it has none, or a broken one."""
+    probe = [str(python), "-s", "-c", "import torch; print('cuda' if torch.version.cuda else 'cpu')"]
+    try:
+        done = subprocess.run(probe, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+    except OSError:
+        return ""
+    said = done.stdout.strip()
+    return said if done.returncode == 0 and said in ("cpu", "cuda") else ""
+
+
+def build_in_words(asked: str, found: str) -> str:
+    """The build that is there; where the index had only the larger one, which computes on CPUs too, that it does."""
+    return "cuda, on the CPU" if (asked, found) == ("cpu", "cuda") else found or asked
 
 
 def _size(folder: Path) -> int:

@@ -98,11 +98,10 @@ class EngineProcess:
                     command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment, cwd=folder,
                     **_own_group(),
                 )  # fmt: skip
-        except OSError as error:
-            what = error.filename or command[0]
-            self._ended = Ended(
-                "failed", f"cannot start {what} ({error.strerror or error}): see the engine in the preferences"
-            )
+        except (OSError, ValueError) as error:
+            # ValueError: an argument that no process can be given
+            what, why = getattr(error, "filename", None) or command[0], getattr(error, "strerror", None) or error
+            self._ended = Ended("failed", _one_line(f"cannot start {what} ({why}): see the engine in the preferences"))
             return
         self._reader = threading.Thread(target=self._listen, name="engine output", daemon=True)
         self._reader.start()
@@ -270,4 +269,4 @@ def _one_line(text: object) -> str:
 
 def clean(text: str) -> str:
     """Text that Blender's properties take: names of files that are no UTF-8 reach Python with halves of characters."""
-    return text.encode("utf-8", "replace").decode()
+    return text.replace("\0", "?").encode("utf-8", "replace").decode()

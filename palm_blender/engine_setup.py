@@ -26,8 +26,10 @@ __all__ = (
     "OLDEST",
     "VARIABLE",
     "find_interpreter",
+    "in_words",
     "install_command",
     "installed",
+    "is_usable",
     "needed_mb",
     "remove",
 )
@@ -41,7 +43,7 @@ def find_interpreter(chosen: str, folder: Path | None) -> Path:
     for source, named in ((f"{VARIABLE} is", os.environ.get(VARIABLE, "")), ("the preferences name", chosen)):
         if named:
             return _interpreter_at(Path(named), source)
-    if folder is not None and installed(folder) is not None and environment_python(folder).exists():
+    if folder is not None and is_usable(folder):
         return environment_python(folder)
     raise MissingDependencyError("the engine is not set up: open the add-on's preferences and choose Set Up Engine")
 
@@ -62,6 +64,18 @@ def installed(folder: Path) -> dict[str, Any] | None:
     return None
 
 
+def is_usable(folder: Path) -> bool:
+    """Whether a set-up was finished and its Python is still there: it is a link to the one that it was made with."""
+    return installed(folder) is not None and environment_python(folder).exists()
+
+
+def in_words(made: dict[str, Any]) -> str:
+    """A set-up record in a line, whatever it holds: "CPU build, 2.3 GB"."""
+    size = made.get("size_mb")
+    build = f"{str(made.get('torch', 'unknown'))[:40].upper()} build"
+    return f"{build}, {size / 1000:.1f} GB" if isinstance(size, int | float) and 0 < size < 1e7 else build
+
+
 def is_begun(folder: Path) -> bool:
     """Whether a set-up was interrupted and would go on."""
     return (folder / "env").is_dir() and not (folder / STAMP).is_file()
@@ -80,10 +94,13 @@ def remove(folder: Path) -> threading.Thread:
     """
     if not (folder / "env").is_dir() and not (folder / STAMP).is_file():
         raise InputError(f"{folder} holds no engine: there is nothing to remove")
+    doomed: Path | None = None
     try:
         doomed = Path(tempfile.mkdtemp(prefix=f".{folder.name}-removed-", dir=folder.parent))
         os.replace(folder, doomed / folder.name)
     except OSError as error:
+        if doomed is not None:
+            doomed.rmdir()
         raise OutputError(f"cannot remove {folder} ({error.strerror}): close what uses it") from error
     # no daemon: Blender's end waits for it rather than leave half of it
     thread = threading.Thread(target=shutil.rmtree, args=(doomed, True), name="remove engine")

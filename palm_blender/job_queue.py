@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -11,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..engine.errors import OutputError
 from .engine_process import HANG_S, EngineProcess
 
 WAITING, RUNNING, DONE, FAILED, CANCELLED = "waiting", "running", "done", "failed", "cancelled"
@@ -22,6 +25,10 @@ CLOSE_S = 3.0
 SOONEST_ESTIMATE_S, LEAST_SHARE = 5.0, 0.08
 """Before these, starting the engine tells nothing of how long the work takes."""
 SMOOTHING = 0.15
+SCRATCH = ".palm-job-"
+"""Begins the names of hidden folders beside results, one a job, that processes write into."""
+FORGOTTEN_S = 86400.0
+"""Age of an empty one whose Blender was killed."""
 
 
 @dataclass
@@ -35,7 +42,9 @@ class Job:
     folder: Path
     """Its own, for its log and small files; removed with the job."""
     output: Path | None = None
-    """What it makes, whole or not at all, outside `folder`."""
+    """What it makes, whole or not at all, outside `folder`; under another name where that is taken meanwhile."""
+    scratch: Path | None = None
+    """Where it makes it, beside `output` and under the same name (`scratch_beside`); None: in place."""
     details: dict[str, Any] = field(default_factory=dict)
     """For whoever is told when it is done."""
     environment: Mapping[str, str] | None = None
@@ -50,6 +59,8 @@ class Job:
     ended: float = 0.0
     left_s: float | None = None
     process: EngineProcess | None = None
+    keeps: bool = False
+    """Its result is nowhere else yet: only the user takes it off the list."""
 
     @property
     def log(self) -> Path:
@@ -156,23 +167,51 @@ class JobQueue:
         job.state, job.started, job.message = RUNNING, time.monotonic(), "starting"
         job.process = EngineProcess(job.command, job.folder, job.environment, job.hang_s)
 
+    def fail(self, job: Job, message: str) -> None:
+        """End a running job that cannot be heard any more, by force."""
+        if job.process is not None:
+            job.process.kill()
+        self._end(job, FAILED, message)
+        self._start_next()
+
     def _end(self, job: Job, state: str, message: str) -> None:
+        if state == DONE and job.scratch is not None:
+            taken = [
+                other.output for other in self.jobs if other.state not in ENDED and other is not job and other.output
+            ]
+            message = deliver(job, taken)
+            state = FAILED if message else DONE
         job.state, job.message, job.ended, job.left_s = state, message, time.monotonic(), None
-        if job.started and state != DONE and job.output is not None:
-            remove_unfinished(job.output, job.elapsed_s)
         shutil.rmtree(job.folder / "tmp", ignore_errors=True)
-        for old in [job for job in self.jobs if job.state in ENDED][:-MOST_ENDED]:
+        if job.scratch is not None:
+            shutil.rmtree(job.scratch, ignore_errors=True)
+        for old in [job for job in self.jobs if job.state in ENDED and not job.keeps][:-MOST_ENDED]:
             self.remove(old.number)
 
 
-def remove_unfinished(output: Path, age_s: float) -> None:
-    """What a killed engine left beside its output: hidden folders named after it (engine/files.py), made in that time."""
-    pattern = re.compile(rf"\.{re.escape(output.stem[:40])}-[a-z0-9_]{{8}}")
-    since = time.time() - age_s - 2.0
-    with suppress(OSError):
-        for path in output.parent.iterdir():
-            if pattern.fullmatch(path.name) and path.is_dir() and path.stat().st_ctime >= since:
-                shutil.rmtree(path, ignore_errors=True)
+def scratch_beside(output: Path) -> Path:
+    """A new hidden folder in an output's own, on the same disk, for one job. Raises OutputError."""
+    before = time.time() - FORGOTTEN_S
+    try:
+        for old in output.parent.glob(f"{SCRATCH}*"):
+            if old.stat().st_mtime < before:
+                with suppress(OSError):  # one that holds anything stays
+                    old.rmdir()
+        return Path(tempfile.mkdtemp(prefix=SCRATCH, dir=output.parent))
+    except OSError as error:
+        raise OutputError(f"cannot write in {output.parent} ({error.strerror}): choose another folder") from error
+
+
+def deliver(job: Job, taken: Sequence[Path] = ()) -> str:
+    """Move a job's result from its scratch folder to a name that is free by now; returns why not, "" where it is done."""
+    assert job.scratch is not None and job.output is not None
+    made = job.scratch / job.output.name
+    try:
+        job.output = free_name(job.output.parent, job.output.stem, job.output.suffix, taken)
+        os.replace(made, job.output)
+    except OSError as error:
+        return f"cannot write {job.output} ({error.strerror}): choose another folder for results"
+    return ""
 
 
 def free_name(folder: Path, stem: str, suffix: str, taken: Sequence[Path] = ()) -> Path:

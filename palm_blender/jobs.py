@@ -10,9 +10,12 @@ Without a window no timer fires: `finish` blocks until a job has ended, and test
 from __future__ import annotations
 
 import atexit
+import logging
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +23,18 @@ import bpy
 
 from ..engine.errors import OutputError, PalmError
 from . import previews
-from .job_queue import DONE, ENDED, FAILED, Job, JobQueue
-from .preferences import preferences
+from .engine_process import clean, engine_environment
+from .job_queue import DONE, ENDED, FAILED, RUNNING, Job, JobQueue
+from .preferences import engine_folder, preferences
 
+LOG = logging.getLogger(__name__)
 BUSY_S, IDLE_S = 0.1, 0.5
-"""Between two looks at the jobs."""
+"""Between two looks at the jobs: while one runs, and while a result waits to be added."""
+KERNELS = "kernels"
+"""Of the engine's folder: kernels that Warp has compiled, which go with it."""
 OWN_UI = ("VIEW_3D", "PREFERENCES")
 FINISHERS: dict[str, Callable[[Job], None]] = {}
-"""By kind of job: called in the main thread when it is done; may raise PalmError or RuntimeError with a line for the user."""
+"""By kind of job: called in the main thread when it is done; may raise, best PalmError with a line for the user."""
 NEEDS_FILE = "file"
 """Key of a job's details: the path of the Blender file that its result goes to, "" for one not saved."""
 
@@ -43,6 +50,8 @@ class _Session:
         """Jobs that are done and not yet in a file, and why."""
         self.slowest_s = 0.0
         """The longest that a tick has held Blender up, for the measurement of stalls."""
+        self.noted: set[str] = set()
+        """Defects that the console was told of: a timer would tell it ten times a second."""
 
 
 _sessions: list[_Session] = []
@@ -62,13 +71,20 @@ def add(
     output: Path | None = None,
     folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    scratch: Path | None = None,
     **details: Any,
 ) -> Job:
-    """Queue a job; it begins at once where nothing else runs. Raises OutputError where its log cannot be written."""
+    """Queue a job; it begins at once where nothing else runs. Raises OutputError where its log cannot be written.
+
+    scratch: where the command makes `output` (job_queue.scratch_beside); it is moved from there when it is whole.
+    """
     here = session()
     details |= {NEEDS_FILE: bpy.data.filepath, "file_count": here.file_count}
     hang_s = 60.0 * preferences().silence_min
-    job = Job(kind, title, command, folder or job_folder(), output, details, environment, hang_s)
+    kernels = {"WARP_CACHE_PATH": str(engine_folder() / KERNELS)}
+    job = Job(kind, title, command, folder or job_folder(), output, scratch, details, {}, hang_s)
+    # the user's own place for them goes before ours
+    job.environment = kernels | dict(environment if environment is not None else engine_environment())
     here.queue.add(job)
     _start_timer()
     show()
@@ -84,21 +100,66 @@ def job_folder() -> Path:
 
 
 def tick() -> float | None:
-    """One look at the jobs; returns when to look again, None for not at all. Called by the timer."""
+    """One look at the jobs; returns when to look again, None for not at all. Called by the timer.
+
+    Never raises: Blender drops a timer that does, and with it every job.
+    """
     if not _sessions:
         return None
     started = time.perf_counter()
     here = session()
-    for job in here.queue.tick():
-        if job.state == DONE:
-            here.unplaced[job.number] = ""
+    for step in (_hear, _place_all, _follow_preview, _show):
+        try:
+            step(here)
+        except Exception as error:  # noqa: BLE001
+            _note(here, step.__name__, error)
+    here.slowest_s = max(here.slowest_s, time.perf_counter() - started)
+    if here.queue.is_busy:
+        return BUSY_S
+    return IDLE_S if any(here.unplaced.values()) else None
+
+
+def _hear(here: _Session) -> None:
+    running = here.queue.running
+    try:
+        for job in here.queue.tick():
+            if job.state == DONE:
+                here.unplaced[job.number] = ""
+    except Exception as error:
+        if running is not None and running.state == RUNNING:
+            here.queue.fail(running, f"it cannot be heard any more ({_line_of(error)}): see the console")
+        raise
+
+
+def _place_all(here: _Session) -> None:
     for number in list(here.unplaced):
         _place(here, number)
-    if (running := here.queue.running) is not None:
+
+
+def _follow_preview(here: _Session) -> None:
+    running = here.queue.running
+    if running is not None:
         previews.follow(running.number, running.preview, running.folder)
-    show()
-    here.slowest_s = max(here.slowest_s, time.perf_counter() - started)
-    return BUSY_S if here.queue.is_busy or any(here.unplaced.values()) else None
+
+
+def _note(here: _Session, where: str, error: Exception) -> None:
+    """A defect of ours, told once."""
+    what = f"{where}: {_line_of(error)}"
+    if what not in here.noted:
+        here.noted.add(what)
+        LOG.error("jobs, %s", what, exc_info=error)
+
+
+def _line_of(error: Exception) -> str:
+    """One line: of what an operator has raised inside, the exception's own."""
+    text = str(error).removeprefix("Error: ")
+    if "Traceback (most recent call last)" in text:
+        lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("Location:", " "))]
+        text = lines[-1]
+    elif not isinstance(error, PalmError | RuntimeError):
+        # a KeyError's own text is only the key
+        text = f"{type(error).__name__}: {text}"
+    return clean(" ".join(text.split()))
 
 
 def finish(job: Job) -> Job:
@@ -121,34 +182,44 @@ def remove(number: int) -> None:
     show()
 
 
-def place_here(number: int) -> None:
-    """Add a finished job's result to the file that is open now, whichever it was made for."""
-    job = session().queue.find(number)
-    if job is not None and number in session().unplaced:
-        job.details |= {NEEDS_FILE: bpy.data.filepath, "file_count": session().file_count}
-        _place(session(), number)
-        show()
+def place_here(number: int) -> str:
+    """Add a finished job's result to the file that is open now, whichever it was made for; returns why not, or ""."""
+    here = session()
+    job = here.queue.find(number)
+    if job is None or number not in here.unplaced:
+        return "this job has nothing to add any more"
+    job.details |= {NEEDS_FILE: bpy.data.filepath, "file_count": here.file_count}
+    _place(here, number, asked=True)
+    show()
+    return here.unplaced.get(number, "") or (job.message if job.state == FAILED else "")
 
 
-def _place(here: _Session, number: int) -> None:
-    """Hand a job that is done to its finisher, or note why not yet."""
+def _place(here: _Session, number: int, asked: bool = False) -> None:
+    """Hand a job that is done to its finisher, or note why not yet. asked: by a click, so that nothing is being dragged."""
     job = here.queue.find(number)
     if job is None:
         here.unplaced.pop(number, None)
         return
-    here.unplaced[number] = waiting_for(job, here)
-    if here.unplaced[number]:
-        return
-    del here.unplaced[number]
     try:
+        here.unplaced[number] = waiting_for(job, here, asked)
+        job.keeps = bool(here.unplaced[number])
+        if job.keeps:
+            return
+        del here.unplaced[number]
         if job.kind in FINISHERS:
             FINISHERS[job.kind](job)
-    except (PalmError, RuntimeError) as error:
-        # Blender's operators report errors to scripts as RuntimeError
-        job.state, job.message = FAILED, " ".join(str(error).removeprefix("Error: ").split())
+    except Exception as error:  # Blender's operators report errors to scripts as RuntimeError
+        # what it made may lie in its own folder alone
+        job.state, job.message, job.keeps = FAILED, _line_of(error), bool(job.details.get("builds"))
+        here.unplaced.pop(number, None)
+        if not isinstance(error, PalmError | RuntimeError):
+            LOG.error("adding the result of a job", exc_info=error)
+        if not isinstance(error, PalmError):
+            with suppress(OSError), open(job.log, "a", encoding="utf-8", errors="replace") as log:
+                log.write("".join(traceback.format_exception(error)))
 
 
-def waiting_for(job: Job, here: _Session) -> str:
+def waiting_for(job: Job, here: _Session, asked: bool = False) -> str:
     """Why a result cannot be added to the file now; "" where it can, or where nothing is added to a file."""
     if job.output is None and not job.details.get("builds"):
         return ""
@@ -157,19 +228,27 @@ def waiting_for(job: Job, here: _Session) -> str:
     )
     if not same:
         return "it was started in another Blender file"
-    return "" if bpy.app.background else busy_with()
+    return "" if bpy.app.background else busy_with(asked)
 
 
-def busy_with() -> str:
-    """What in the window must end before something may be added to the file; "" for nothing."""
+def busy_with(asked: bool = False) -> str:
+    """What in the window must end before something may be added to the file; "" for nothing. asked: as of `_place`."""
     if bpy.context.mode != "OBJECT":
         return "it is added as soon as Object Mode is on"
     if any(bpy.app.is_job_running(kind) for kind in ("RENDER", "OBJECT_BAKE")):
         return "it is added as soon as the render is done"
     modal = {item.bl_idname for window in bpy.context.window_manager.windows for item in window.modal_operators}
-    if modal - {"SCREEN_OT_animation_step", "SCREEN_OT_animation_play"}:
+    if not asked and any(map(is_drag, modal)):
         return "it is added as soon as the tool in use is done"
     return ""
+
+
+def is_drag(name: str) -> bool:
+    """Whether a modal operator is a drag of Blender's own, as of an object, the view or a brush.
+
+    Add-ons keep modal operators running for hours, to listen; playing an animation lasts as long.
+    """
+    return not name.startswith("SCREEN_OT_animation") and bpy.types.Operator.bl_rna_get_subclass_py(name) is None
 
 
 def call_operator(name: str, **arguments: Any) -> set[str]:
@@ -197,8 +276,11 @@ def view_context() -> dict[str, Any]:
 
 def show() -> None:
     """Write the jobs into the window manager where they changed, and have the panels drawn again."""
+    _show(session())
+
+
+def _show(here: _Session) -> None:
     state = bpy.context.window_manager.palm
-    here = session()
     jobs = list(here.queue)
     changed = len(state.jobs) != len(jobs)
     while len(state.jobs) > len(jobs):
@@ -220,14 +302,14 @@ def _record(job: Job, here: _Session) -> dict[str, Any]:
     return {
         "number": job.number,
         "kind": job.kind,
-        "title": job.title,
+        "title": clean(job.title),
         "state": job.state,
-        "message": message,
+        "message": clean(message),
         # to a thousandth, lest every tick be news
         "fraction": _single(round(job.fraction, 3)),
         "left": "" if job.left_s is None else f"{duration(job.left_s)} left",
         "elapsed": duration(job.elapsed_s) if job.state in ENDED else "",
-        "log": str(job.log) if job.process is not None else "",
+        "log": clean(str(job.log)) if job.process is not None else "",
         "waits": here.unplaced.get(job.number, ""),
     }
 

@@ -6,6 +6,7 @@ its own, that no render uses, looks straight at it. Positions on it are fraction
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ COLLECTION = "PALM Keypoints"
 """Name of the collection, and of the custom property by which it is known."""
 POINT = "palm_keypoint"
 """Custom property of a point's empty: its index."""
+BOARD = "palm_board"
+"""Custom property of a board: its own token, which a job remembers."""
 RELATIONS = "palm_relationship_lines"
 PLACE = (0.0, 0.0, 100.0)
 """Of the board, metres: away from what is in the scene, and inside every view's clipping."""
@@ -119,6 +122,7 @@ def build(look: Look, photo: Path, settings: dict[str, str]) -> bpy.types.Object
     frame.location = PLACE
     for name, value in {**settings, "photo": str(photo), "handedness": look.handedness, "found": look.found}.items():
         base[f"palm_{name}"] = value
+    base[BOARD] = uuid.uuid4().hex
     base["palm_size"], base["palm_seen"] = list(look.size), look.keypoints.ravel().tolist()
     positions = board_positions(look.keypoints, look.size)
     points = [_point(index, name, positions[index], frame, collection) for index, name in enumerate(KEYPOINT_NAMES)]
@@ -238,9 +242,29 @@ def remove() -> bool:
     return True
 
 
+def record(base: bpy.types.Object) -> dict[str, Any]:
+    """What a job keeps of the points that it is given, to know them again once its hand is there."""
+    return {"board": base.get(BOARD, ""), "points": read_points(base)}
+
+
+def take_used(context: bpy.types.Context, used: dict[str, Any] | None) -> bool:
+    """Take a job's points out of the scene, as its hand comes in; other points, and those moved since, stay."""
+    base = board()
+    if base is None or used is None or base.get(BOARD, "") != used["board"]:
+        return False
+    try:
+        moved = np.abs(read_points(base) - used["points"]).max() > MOVED_PX
+    except InputError:  # one was deleted: they are of no use to anybody
+        moved = False
+    if moved:
+        return False
+    leave_camera(context)
+    return remove()
+
+
 def look_through_camera(context: bpy.types.Context) -> None:
     """Turn the context's 3D view to the photo, through a camera of this view alone; the scene's camera stays."""
-    space, camera = _space(context), bpy.data.objects.get("PALM Photo Camera")
+    space, camera = _space(context), _own_camera()
     if space is None or camera is None:
         return
     space.use_local_camera, space.camera = True, camera
@@ -257,22 +281,27 @@ def look_through_camera(context: bpy.types.Context) -> None:
         space.overlay.show_relationship_lines = False
 
 
-def leave_camera(context: bpy.types.Context, relations: bool = True) -> None:
-    """Give the 3D view back its own camera and a view from where the user works.
+def leave_camera(context: bpy.types.Context) -> None:
+    """Give the 3D views that look at the keypoints their own camera back, and a view from where the user works.
 
-    relations: whether relationship lines were shown before, as `relations_before` tells while the board is there.
+    Call it before `remove`, after which nothing tells those views.
     """
-    space = _space(context)
-    if space is not None and space.use_local_camera:
-        space.use_local_camera = False
-        space.region_3d.view_perspective = "PERSP"
-        space.overlay.show_relationship_lines = relations
+    base, camera = board(), _own_camera()
+    relations = True if base is None else bool(base.get(RELATIONS, True))
+    for window in context.window_manager.windows:
+        for area in window.screen.areas:
+            space = area.spaces.active
+            if area.type == "VIEW_3D" and space.use_local_camera and space.camera in (camera, None):
+                space.use_local_camera = False
+                space.overlay.show_relationship_lines = relations
+                if space.region_3d.view_perspective == "CAMERA":
+                    space.region_3d.view_perspective = "PERSP"
 
 
-def relations_before() -> bool:
-    """Whether the 3D view drew relationship lines before the keypoints came."""
-    base = board()
-    return True if base is None else bool(base.get(RELATIONS, True))
+def _own_camera() -> bpy.types.Object | None:
+    """The camera that looks at the board, whatever its name is."""
+    collection = _collection()
+    return None if collection is None else next((item for item in collection.objects if item.type == "CAMERA"), None)
 
 
 def _space(context: bpy.types.Context) -> bpy.types.SpaceView3D | None:

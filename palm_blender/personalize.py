@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import bpy
 
 from ..engine.errors import PalmError
 from . import jobs, keypoints, paths, preferences, results, viewing
 from .engine_process import engine_command
-from .job_queue import ENDED, Job
+from .job_queue import ENDED, Job, scratch_beside
 
 PERSONALIZE, LOOK = "personalize", "look"
 
@@ -27,27 +28,26 @@ class Choices:
     keypoints: Path | None = None
 
 
-def start(choices: Choices, folder: Path | None = None) -> Job:
+def start(choices: Choices, folder: Path | None = None, **details: Any) -> Job:
     """Queue the making of an avatar. folder: the job's own, made before for files of it. Raises PalmError."""
     check_choices(choices)
     settings = preferences.preferences()
     python = preferences.interpreter()
     taken = [job.output for job in jobs.session().queue if job.output is not None and job.state not in ENDED]
     output = results.avatar_path(choices.photo, taken)
-    arguments: list[object] = ["personalize", choices.photo, "-o", output]
-    arguments += ["--method", choices.method, "--quality", choices.quality, "--device", settings.device]
+    arguments: list[object] = ["--method", choices.method, "--quality", choices.quality, "--device", settings.device]
     arguments += _capture_arguments(choices)
     if choices.method == "palm" and settings.prior:
         arguments += ["--prior", paths.absolute(settings.prior)]
-    return jobs.add(
-        PERSONALIZE,
-        f"{choices.photo.name} ({choices.method.upper()}, {choices.quality})",
-        engine_command(python, arguments),
-        output,
-        folder,
-        use_light=choices.use_light,
-        **viewing.scene_record(bpy.context.scene),
-    )
+    title = f"{choices.photo.name} ({choices.method.upper()}, {choices.quality})"
+    details |= {"use_light": choices.use_light, **viewing.scene_record(bpy.context.scene)}
+    scratch = scratch_beside(output)
+    try:
+        command = engine_command(python, ["personalize", choices.photo, "-o", scratch / output.name, *arguments])
+        return jobs.add(PERSONALIZE, title, command, output, folder, scratch=scratch, **details)
+    except PalmError:
+        scratch.rmdir()
+        raise
 
 
 def look(choices: Choices) -> Job:
@@ -67,14 +67,17 @@ def start_from_keypoints(base: bpy.types.Object, handedness: str, choices: Choic
     """Queue the making of an avatar from the points in the 3D view. Raises PalmError.
 
     Where no point was moved and the hand is the one that was found, the engine looks again by itself: it then knows more of
-    the hand than 21 points in the picture say.
+    the hand than 21 points in the picture say. The points stay until the hand is added.
     """
+    used = keypoints.record(base)
     found = bool(base["palm_found"]) and handedness == base["palm_handedness"]
     if found and not keypoints.were_moved(base):
-        return start(choices)
+        return start(choices, used=used)
     folder = jobs.job_folder()
     path = keypoints.write_keypoints(folder / "keypoints.json", keypoints.read_points(base), handedness)
-    return start(Choices(choices.photo, choices.method, choices.quality, "auto", choices.use_light, path), folder)
+    return start(
+        Choices(choices.photo, choices.method, choices.quality, "auto", choices.use_light, path), folder, used=used
+    )
 
 
 def check_choices(choices: Choices) -> None:

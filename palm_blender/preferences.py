@@ -12,7 +12,7 @@ from typing import Any
 import bpy
 from bpy.props import EnumProperty, IntProperty, StringProperty
 
-from . import engine_setup
+from . import engine_setup, paths
 from .properties import METHODS, QUALITIES
 
 PACKAGE = (__package__ or "").rpartition(".")[0]
@@ -118,13 +118,13 @@ def engine_folder() -> Path:
 def interpreter() -> Path:
     """The engine's Python. Raises MissingDependencyError that says what to do."""
     chosen = preferences().python
-    return engine_setup.find_interpreter(bpy.path.abspath(chosen) if chosen else "", engine_folder())
+    return engine_setup.find_interpreter(str(paths.absolute(chosen)) if chosen else "", engine_folder())
 
 
 def base_python() -> Path:
-    """What the set-up makes an environment with: the user's choice, else Blender's own."""
+    """What the set-up makes an environment with: the user's choice, else Blender's own. Raises InputError."""
     chosen = preferences().base_python
-    return Path(bpy.path.abspath(chosen)) if chosen else Path(sys.executable)
+    return paths.absolute(chosen) if chosen else Path(sys.executable)
 
 
 def _draw_engine(layout: bpy.types.UILayout, settings: Any, state: Any) -> None:
@@ -132,8 +132,10 @@ def _draw_engine(layout: bpy.types.UILayout, settings: Any, state: Any) -> None:
     made = engine_setup.installed(engine_folder())
     row = box.row()
     if made is not None:
-        size, build = made.get("size_mb", 0), str(made.get("torch", "")).upper()
-        row.label(text=f"Engine set up: {build} build, {float(size) / 1000:.1f} GB", icon="CHECKMARK")
+        if engine_setup.is_usable(engine_folder()):
+            row.label(text=f"Engine set up: {engine_setup.in_words(made)}", icon="CHECKMARK")
+        else:
+            row.label(text="The engine's Python is gone, as after an update of Blender: set it up again", icon="ERROR")
         row.operator("palm.remove_engine", text="Remove", icon="TRASH")
     else:
         size = engine_setup.needed_mb(settings.build) / 1000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,8 @@ def follow(number: int, source: Path | None, folder: Path) -> None:
     tuple(shown.icons.load(shown.key, str(copy), "IMAGE").image_size)
     for old in folder.glob("shown-*"):
         if old != copy:
-            old.unlink(missing_ok=True)
+            with suppress(OSError):  # Windows holds on to what is still read; it goes with the folder
+                old.unlink(missing_ok=True)
 
 
 def png_pixels(path: Path) -> int:

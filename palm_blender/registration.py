@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from types import ModuleType
+import logging
+import sys
+from contextlib import ExitStack
 
 import bpy
+
+LOG = logging.getLogger(__name__)
 
 MODULES = (
     "properties",
@@ -34,37 +38,48 @@ MODULES = (
 """Each has CLASSES, registered in order, and may have register() and unregister() for what is not a class."""
 
 
+_added: list[str] = []
+"""Modules whose own register() has come to its end."""
+
+
 def register() -> None:
     """Add all modules; where one fails, those before it are taken out again."""
-    added: list[ModuleType] = []
     try:
         for name in MODULES:
-            module = importlib.import_module(f".{name}", __package__)
-            added.append(module)
-            _add(module)
+            _add(name)
     except Exception:
-        for module in reversed(added):
-            _remove(module)
+        unregister()
         raise
 
 
 def unregister() -> None:
-    """Take all modules out, last first."""
+    """Take all modules out, last first; one that cannot be taken out is logged, and the others go all the same."""
     for name in reversed(MODULES):
-        _remove(importlib.import_module(f".{name}", __package__))
+        try:
+            _remove(name)
+        except Exception:
+            LOG.exception("%s is not taken out of Blender whole", name)
 
 
-def _add(module: ModuleType) -> None:
+def _add(name: str) -> None:
+    module = importlib.import_module(f".{name}", __package__)
     for item in module.CLASSES:
         bpy.utils.register_class(item)
     if hasattr(module, "register"):
         module.register()
+    _added.append(name)
 
 
-def _remove(module: ModuleType) -> None:
-    registered = [item for item in module.CLASSES if item.is_registered]
-    # a module whose classes did not all get in has not run its own register()
-    if hasattr(module, "unregister") and len(registered) == len(module.CLASSES):
-        module.unregister()
-    for item in reversed(registered):
-        bpy.utils.unregister_class(item)
+def _remove(name: str) -> None:
+    module = sys.modules.get(f"{__package__}.{name}")
+    if module is None:
+        return
+    with ExitStack() as all_of_these:
+        for item in module.CLASSES:
+            if item.is_registered:
+                all_of_these.callback(bpy.utils.unregister_class, item)
+        # one that failed halfway does not know what it has added
+        if name in _added:
+            _added.remove(name)
+            if hasattr(module, "unregister"):
+                module.unregister()

@@ -6,12 +6,17 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import bpy
 
 from ..engine.errors import InputError, OutputError
+from . import paths
 from .job_queue import free_name
 from .preferences import preferences, user_folder
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SUFFIX = ".palmhand"
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
@@ -23,7 +28,7 @@ def output_folder() -> Path:
     Raises OutputError where none can.
     """
     chosen = preferences().output_folder
-    places = [Path(bpy.path.abspath(chosen))] if chosen else []
+    places = [paths.absolute(chosen)] if chosen else []
     places += [Path(bpy.data.filepath).parent] if bpy.data.filepath and not chosen else []
     places += [] if chosen else [user_folder() / "avatars"]
     for place in places:
@@ -51,7 +56,7 @@ def photo_file(path: str) -> Path:
     """A photo on the disk as the user named it. Raises InputError."""
     if not path.strip():
         raise InputError("no photo is chosen: choose one, or drop it onto the 3D view")
-    photo = Path(bpy.path.abspath(path)).absolute()
+    photo = paths.absolute(path)
     if not photo.is_file():
         raise InputError(f"{photo} does not exist: choose the photo again")
     return photo
@@ -64,8 +69,14 @@ def photo_of_image(name: str, folder: Path) -> Path:
         raise InputError(f'this Blender file has no image "{name}": choose one')
     source = Path(bpy.path.abspath(image.filepath, library=image.library))
     on_disk = image.source == "FILE" and image.packed_file is None and not image.is_dirty
-    if on_disk and image.filepath and source.suffix.lower() in PHOTO_SUFFIXES and source.is_file():
-        return source.absolute()
+    if (
+        on_disk
+        and image.filepath
+        and source.suffix.lower() in PHOTO_SUFFIXES
+        and source.is_absolute()
+        and source.is_file()
+    ):
+        return source
     if image.source not in ("FILE", "GENERATED") or not (image.has_data or image.packed_file or image.pixels):
         raise InputError(f'the image "{name}" is no still picture: choose another')
     stem = os.path.splitext(image.name)[0] or "image"
@@ -74,6 +85,14 @@ def photo_of_image(name: str, folder: Path) -> Path:
         target.write_bytes(image.packed_file.data)
         return target
     return _saved_png(image, free_name(folder, stem, ".png"))
+
+
+def srgb_of(linear: np.ndarray) -> np.ndarray:
+    """Linear light, clipped to [0,1] → sRGB's numbers (IEC 61966-2-1), same shape. What is no number becomes black."""
+    import numpy as np
+
+    light = np.clip(np.nan_to_num(linear), 0.0, 1.0)
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
 def _saved_png(image: bpy.types.Image, target: Path) -> Path:
@@ -87,12 +106,15 @@ def _saved_png(image: bpy.types.Image, target: Path) -> Path:
 
         pixels = np.empty(width * height * image.channels, np.float32)
         image.pixels.foreach_get(pixels)
+        given = pixels.reshape(-1, image.channels)
+        grid = np.ones((width * height, 4), np.float32)
+        grid[:, :3] = given[:, : 3 if image.channels >= 3 else 1]
         if image.channels == 4:
-            copy.pixels.foreach_set(pixels)
-        else:
-            grid = np.ones((width * height, 4), np.float32)
-            grid[:, :3] = pixels.reshape(-1, image.channels)[:, : min(3, image.channels)]
-            copy.pixels.foreach_set(grid.ravel())
+            grid[:, 3] = given[:, 3]
+        if image.is_float:
+            # Blender keeps these linear, and a photo's numbers are not
+            grid[:, :3] = srgb_of(grid[:, :3])
+        copy.pixels.foreach_set(grid.ravel())
         copy.filepath_raw, copy.file_format = str(target), "PNG"
         copy.save()
     except RuntimeError as error:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 
 # before torch loads: waiting OpenMP threads must not spin where tests share the machine's cores
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# the add-on keeps compiled kernels in its own folder, which is a new one for each test: they are compiled once all the same
+if "linux" in sys.platform:
+    places = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    os.environ.setdefault("WARP_CACHE_PATH", os.path.join(places, "warp"))
 
 from pathlib import Path
 

@@ -8,10 +8,11 @@ import bpy
 from bpy.props import BoolProperty
 
 from ...engine.errors import PalmError
-from .. import engine_setup, jobs, preferences, self_test
+from .. import engine_setup, jobs, paths, preferences, self_test
 from ..console import one_line_errors
-from ..engine_process import engine_environment
+from ..engine_process import clean, engine_environment
 from ..job_queue import DONE, FAILED, Job
+from .needs_engine import NeedsEngine
 
 SET_UP, SELF_TEST = "set-up", "self-test"
 
@@ -101,7 +102,7 @@ class PALM_OT_remove_engine(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class PALM_OT_test_engine(Waits, bpy.types.Operator):
+class PALM_OT_test_engine(NeedsEngine, Waits, bpy.types.Operator):
     """Find out what works: packages, device, hand model, MANO, prior, hand detector"""
 
     bl_idname = "palm.test_engine"
@@ -115,8 +116,8 @@ class PALM_OT_test_engine(Waits, bpy.types.Operator):
         try:
             with one_line_errors():
                 settings = preferences.preferences()
-                paths = [bpy.path.abspath(path) if path else "" for path in (settings.prior, settings.hand_model)]
-                command = self_test.check_command(preferences.interpreter(), settings.device, *paths)
+                files = [str(paths.absolute(path)) if path else "" for path in (settings.prior, settings.hand_model)]
+                command = self_test.check_command(preferences.interpreter(), settings.device, *files)
                 return self.finish(jobs.add(SELF_TEST, "testing the engine", command))
         except PalmError as error:
             state.findings_summary = str(error)
@@ -130,8 +131,8 @@ def show_findings(job: Job) -> None:
     state.findings.clear()
     for finding in self_test.findings(job.result):
         item = state.findings.add()
-        item.state, item.text = finding
-    state.findings_summary = self_test.summary(job.result) if job.kind == SELF_TEST else "the engine is set up"
+        item.state, item.text = finding.state, clean(finding.text)
+    state.findings_summary = clean(self_test.summary(job.result)) if job.kind == SELF_TEST else "the engine is set up"
 
 
 CLASSES = (PALM_OT_set_up_engine, PALM_OT_remove_engine, PALM_OT_test_engine)

@@ -36,16 +36,23 @@ class PALM_OT_cancel_job(bpy.types.Operator):
 
 
 class PALM_OT_clear_job(bpy.types.Operator):
-    """Take a job that has ended off the list, with its log; what it made stays"""
+    """Take a job that has ended off the list, with its log; what it made or added stays"""
 
     bl_idname = "palm.clear_job"
     bl_label = "Clear Job"
     bl_options = {"REGISTER", "INTERNAL"}
 
-    number: IntProperty(name="Job", description="0: all that have ended", options={"SKIP_SAVE"})
+    number: IntProperty(name="Job", description="0: all that have ended and are added", options={"SKIP_SAVE"})
+
+    @classmethod
+    def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
+        job = jobs.session().queue.find(properties.number)
+        if job is not None and job.keeps and job.output is None:
+            return "Take this job off the list, with its log and its result, which is in no file yet"
+        return ""
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        ended = [job.number for job in jobs.session().queue if job.state in ENDED]
+        ended = [job.number for job in jobs.session().queue if job.state in ENDED and not job.keeps]
         for number in [self.number] if self.number else ended:
             jobs.remove(number)
         return {"FINISHED"}

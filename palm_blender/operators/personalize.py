@@ -16,6 +16,7 @@ from ..cleanup import whole_or_nothing
 from ..console import one_line_errors
 from ..job_queue import DONE, FAILED, Job
 from ..properties import HANDS, METHODS, QUALITIES
+from .needs_engine import NeedsEngine, has_engine
 
 PHOTOS = ";".join(f"*{suffix}" for suffix in results.PHOTO_SUFFIXES)
 
@@ -66,7 +67,7 @@ class FromPhoto:
         return {"FINISHED"}
 
 
-class PALM_OT_personalize(bpy.types.Operator, FromPhoto):
+class PALM_OT_personalize(NeedsEngine, bpy.types.Operator, FromPhoto):
     """Make a rigged, textured hand from a photo, in the background; it is added to the scene when it is done"""
 
     bl_idname = "palm.personalize"
@@ -82,7 +83,7 @@ class PALM_OT_personalize(bpy.types.Operator, FromPhoto):
             return {"CANCELLED"}
 
 
-class PALM_OT_check_photo(bpy.types.Operator, FromPhoto):
+class PALM_OT_check_photo(NeedsEngine, bpy.types.Operator, FromPhoto):
     """Show what the engine sees in the photo: the hand's mask and 21 keypoints, which can be moved"""
 
     bl_idname = "palm.check_photo"
@@ -165,6 +166,7 @@ class PALM_OT_add_result(bpy.types.Operator):
         except PalmError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
+        keypoints.take_used(context, job.details.get("used"))
         here = scene == context.scene
         if here:
             viewing.show_only(context, hand.armature)
@@ -183,7 +185,10 @@ class PALM_OT_place_result(bpy.types.Operator):
     number: IntProperty(name="Job", options={"HIDDEN", "SKIP_SAVE"})
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        jobs.place_here(self.number)
+        why_not = jobs.place_here(self.number)
+        if why_not:
+            self.report({"ERROR"}, f"Not added: {why_not}")
+            return {"CANCELLED"}
         return {"FINISHED"}
 
 
@@ -233,15 +238,19 @@ class HasKeypoints:
 
 
 class PALM_OT_use_keypoints(HasKeypoints, bpy.types.Operator, FromPhoto):
-    """Make the hand from the keypoints as they stand, and take them out of the scene"""
+    """Make the hand from the keypoints as they stand, in the background; they stay until it is added"""
 
     bl_idname = "palm.use_keypoints"
     bl_label = "Use These Keypoints"
-    bl_options = {"REGISTER", "UNDO"}
+    bl_options = {"REGISTER"}
 
     hand: EnumProperty(
         name="Hand", items=(("auto", "As Found", "The hand that was found"), *HANDS[1:]), options={"SKIP_SAVE"}
     )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return super().poll(context) and has_engine(cls)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:
@@ -254,11 +263,7 @@ class PALM_OT_use_keypoints(HasKeypoints, bpy.types.Operator, FromPhoto):
                     for name in ("method", "quality", "use_light")
                 }
                 choices = personalize.Choices(Path(keypoints.photo_of(base)), hand=handedness, **given)
-                job = personalize.start_from_keypoints(base, handedness, choices)
-                relations = keypoints.relations_before()
-                keypoints.remove()
-                keypoints.leave_camera(context, relations)
-                return self.finish(job)
+                return self.finish(personalize.start_from_keypoints(base, handedness, choices))
         except PalmError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
@@ -272,9 +277,8 @@ class PALM_OT_discard_keypoints(HasKeypoints, bpy.types.Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        relations = keypoints.relations_before()
+        keypoints.leave_camera(context)
         keypoints.remove()
-        keypoints.leave_camera(context, relations)
         return {"FINISHED"}
 
 

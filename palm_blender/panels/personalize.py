@@ -7,7 +7,8 @@ from __future__ import annotations
 import bpy
 
 from ...engine.errors import PalmError
-from .. import keypoints, preferences
+from .. import jobs, keypoints, preferences
+from ..job_queue import ENDED
 from ..personalize import LOOK, PERSONALIZE
 from .job_list import draw_job, draw_lines
 
@@ -66,6 +67,9 @@ def _draw_choices(layout: bpy.types.UILayout, state: bpy.types.PropertyGroup) ->
 def _draw_keypoints(layout: bpy.types.UILayout) -> None:
     box = layout.box()
     base = keypoints.board()
+    if _in_use(base):
+        draw_lines(box, "The hand is being made from these keypoints. They stay until it is added.")
+        return
     if base["palm_found"]:
         draw_lines(box, f"A {base['palm_handedness']} hand. Move points that are wrong with G, then go on.")
     else:
@@ -79,6 +83,12 @@ def _draw_keypoints(layout: bpy.types.UILayout) -> None:
                 "palm.use_keypoints", text=f"Use These Keypoints: {side.title()} Hand", icon="PLAY"
             ).hand = side
     column.operator("palm.discard_keypoints", icon="X")
+
+
+def _in_use(base: bpy.types.Object) -> bool:
+    """Whether a job that has not ended was given these points."""
+    used = (job.details.get("used") for job in jobs.session().queue if job.state not in ENDED)
+    return any(item is not None and item["board"] == base.get(keypoints.BOARD, "") for item in used)
 
 
 CLASSES = (PALM_PT_personalize,)

@@ -133,15 +133,15 @@ def failures(folder: str, photo: str) -> dict:
 
     try:
         start = bpy.ops.palm.personalize
-        facts["no photo"] = said(lambda: start(filepath=""))
-        facts["no such photo"] = said(lambda: start(filepath="/no/such ä.jpg"))
-        facts["no such image"] = said(lambda: start(image="nothing"))
         facts["no engine"] = said(lambda: start(filepath=photo))
         facts["no engine to remove"] = said(bpy.ops.palm.remove_engine)
         os.environ["PALM_HANDS_PYTHON"] = f"{folder}/no python here"
         facts["wrong engine"] = said(lambda: start(filepath=photo))
         facts["offline"] = [bpy.app.online_access, bpy.ops.palm.set_up_engine.poll()]
         os.environ["PALM_HANDS_PYTHON"] = engine
+        facts["no photo"] = said(lambda: start(filepath=""))
+        facts["no such photo"] = said(lambda: start(filepath="/no/such ä.jpg"))
+        facts["no such image"] = said(lambda: start(image="nothing"))
         facts["paper with harp"] = said(lambda: start(filepath=photo, method="harp", quality="paper"))
         facts["no picture"] = said(lambda: start(filepath=__file__))
         facts["no log"] = said(lambda: bpy.ops.palm.open_log(number=99))
@@ -221,6 +221,14 @@ def points(photo: str, look: str, folder: str) -> dict:
             ]
             bpy.ops.palm.cancel_job()
             end(started)
+        base = keypoints.board()
+        facts["after_cancel"] = [started.state == "cancelled", base is not None]
+        used = keypoints.record(base)
+        bpy.data.objects["thumb tip"].location.x += 0.1
+        keypoints.take_used(bpy.context, used)
+        facts["moved_meanwhile"] = keypoints.board() is not None
+        keypoints.take_used(bpy.context, keypoints.record(base))
+        facts["after_the_hand"] = keypoints.board() is not None
     finally:
         unregister()
     return facts
@@ -242,7 +250,97 @@ def images(folder: str, photo: str) -> dict:
     saved = results.photo_of_image("painted", place)
     again = bpy.data.images.load(str(saved))
     facts["painted"] = [saved.name, list(again.size), [round(value, 2) for value in again.pixels[:3]], made.filepath]
+    linear = bpy.data.images.new("linear", 8, 8, float_buffer=True)
+    linear.pixels.foreach_set([0.25, 0.5, 2.0, 1.0] * 64)
+    shown = bpy.data.images.load(str(results.photo_of_image("linear", place)))
+    facts["float"] = list(shown.pixels[:3])
+    bpy.data.images.remove(shown)
     facts["images"] = len(bpy.data.images)
+    return facts
+
+
+def defects(avatar: str, folder: str) -> dict:
+    """What no finisher, no message and no process should do; each job ends, and the next one is heard."""
+    from palm_hands.palm_blender import paths
+
+    def broken(job: Job) -> None:
+        raise KeyError("look")
+
+    def senseless() -> None:
+        raise ValueError("no sense")
+
+    facts: dict = {}
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    os.environ.pop("WARP_CACHE_PATH", None)
+    register()
+    try:
+        jobs.FINISHERS["broken"] = broken
+        job = end(jobs.add("broken", "x", fake("work", 2)))
+        facts["finisher"], facts["log"] = [job.state, job.message], job.log.read_text()
+        job = jobs.add("other", "photo \udcff.jpg", fake("hang"))
+        facts["kernels"] = Path(job.environment["WARP_CACHE_PATH"]).name
+        job.message = "working on \udcff.jpg"
+        jobs.show()
+        facts["title"] = list(records()[-1][::2])
+        facts["intervals"] = [jobs.tick()]
+        job.process.news = senseless
+        jobs.tick()
+        facts["unheard"] = [job.state, job.message]
+        facts["next"] = end(jobs.add("other", "next", fake("work", 2))).state
+        job = finished(avatar)
+        bpy.ops.wm.read_homefile(use_empty=True, use_factory_startup=True)
+        end(job)
+        facts["intervals"].append(jobs.tick())
+        jobs.FINISHERS[personalize.PERSONALIZE], add = refuse_to_place, jobs.FINISHERS[personalize.PERSONALIZE]
+        try:
+            bpy.ops.palm.place_result(number=job.number)
+        except RuntimeError as error:
+            facts["not_placed"] = str(error)
+        jobs.FINISHERS[personalize.PERSONALIZE] = add
+        names = ("TRANSFORM_OT_translate", "VIEW3D_OT_rotate", "SCREEN_OT_animation_step", "PALM_OT_place_result")
+        facts["drags"] = [jobs.is_drag(name) for name in names]
+        try:
+            paths.absolute("//hands")
+        except PalmError as error:
+            facts["beside_unsaved"] = str(error)
+        bpy.ops.wm.save_as_mainfile(filepath=f"{folder}/scene.blend")
+        facts["beside_saved"] = str(paths.absolute("//hands"))
+    finally:
+        jobs.FINISHERS.pop("broken", None)
+        unregister()
+    return facts
+
+
+def refuse_to_place(job: Job) -> None:
+    raise PalmError("Object Mode is needed")
+
+
+def faults_of_registration() -> dict:
+    """A module whose register() fails, and one whose unregister() does."""
+    from palm_hands.palm_blender import capture_jobs, registration
+
+    facts: dict = {}
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    called = []
+
+    def fail(*_: object) -> None:
+        raise ValueError("registered halfway")
+
+    whole = capture_jobs.register, capture_jobs.unregister
+    capture_jobs.register, capture_jobs.unregister = fail, lambda: called.append("unregister")
+    try:
+        register()
+    except ValueError as error:
+        facts["halfway"] = [str(error), called, hasattr(bpy.types.WindowManager, "palm")]
+    capture_jobs.register, capture_jobs.unregister = whole[0], fail
+    register()
+    unregister()
+    facts["left_over"] = [name for name in dir(bpy.types) if name.startswith("PALM_")]
+    facts["left_over"] += ["palm"] * hasattr(bpy.types.WindowManager, "palm") + registration._added
+    capture_jobs.unregister = whole[1]
+    register()
+    facts["again"] = hasattr(bpy.types.WindowManager, "palm")
+    unregister()
     return facts
 
 
@@ -256,20 +354,22 @@ def personalize_sample(photo: str, folder: str, method: str) -> dict:
         bpy.ops.ed.undo_push(message="start")
         done = bpy.ops.palm.personalize(filepath=photo, method=method, quality="draft", wait=False)
         job = jobs.session().queue.running
-        heard, slowest, memory = [], 0.0, resident_mb()
+        heard, slowest, wall, before = [], 0.0, 0.0, resident_mb()
+        memory = before
         previews_seen = 0
         while job.state not in ENDED:
-            started = time.perf_counter()
+            # other programs share the machine: what is ours is the processor's time of this thread
+            started, ours = time.perf_counter(), time.thread_time()
             jobs.tick()
-            took = time.perf_counter() - started
+            took, ours = time.perf_counter() - started, time.thread_time() - ours
             if job.state not in ENDED:
-                slowest = max(slowest, took)
+                slowest, wall = max(slowest, ours), max(wall, took)
                 memory = max(memory, resident_mb())
             heard.append(job.fraction)
             previews_seen = max(previews_seen, len(list(job.folder.glob("shown-*"))))
             time.sleep(0.02)
         facts |= {"begun": sorted(done), "state": job.state, "message": job.message, "slowest_ms": 1000 * slowest}
-        facts |= {"adding_ms": 1000 * took, "grown_mb": memory - resident_mb() if not heard else memory}
+        facts |= {"adding_ms": 1000 * took, "slowest_wall_ms": 1000 * wall, "grown_mb": memory - before}
         facts["steps"], facts["rising"] = len(set(heard)), heard == sorted(heard)
         facts["previews"] = previews_seen
         facts["objects"] = sorted(item.type for item in bpy.data.objects)

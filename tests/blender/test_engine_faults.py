@@ -17,7 +17,16 @@ from PIL import Image
 import build
 
 build.load_package()
-from palm_hands.engine.install import MODELS, bundle_models, parts, torch_ways  # noqa: E402
+from palm_hands.engine.install import (  # noqa: E402
+    MODELS,
+    STAMP,
+    _without_stamp,
+    build_in_words,
+    bundle_models,
+    parts,
+    torch_build,
+    torch_ways,
+)
 from palm_hands.palm_blender import engine_setup  # noqa: E402
 from palm_hands.palm_blender.engine_process import (  # noqa: E402
     Ended,
@@ -25,7 +34,7 @@ from palm_hands.palm_blender.engine_process import (  # noqa: E402
     engine_command,
     engine_environment,
 )
-from palm_hands.palm_blender.job_queue import remove_unfinished  # noqa: E402
+from palm_hands.palm_blender.job_queue import Job, JobQueue, scratch_beside  # noqa: E402
 
 SAMPLE = ROOT.parent / "shared" / "samples" / "two_hands_dorsal.jpg"
 posix_only = pytest.mark.skipif(os.name != "posix", reason="signals and limits as POSIX has them")
@@ -64,12 +73,15 @@ def personalize(photo: Path, *options: object) -> list[str]:
 
 @posix_only
 def test_killed_in_the_middle(photo: Path, scratch: Path) -> None:
-    process = EngineProcess(personalize(photo), scratch)
-    until(process, 0.03)
-    os.kill(process.pid, signal.SIGKILL)
-    ended = process.wait(10)
-    remove_unfinished(photo.with_suffix(".palmhand"), 60)
-    assert ended.state == "failed" and "ended by the system (signal 9" in ended.message
+    output = photo.with_suffix(".palmhand")
+    own, queue = scratch_beside(output), JobQueue()
+    command = [str(own / output.name) if word == str(output) else word for word in personalize(photo)]
+    job = queue.add(Job("test", "x", command, scratch, output=output, scratch=own))
+    until(job.process, 0.03)
+    os.kill(job.process.pid, signal.SIGKILL)
+    while not queue.tick():
+        time.sleep(0.02)
+    assert job.state == "failed" and "ended by the system (signal 9" in job.message
     assert sorted(path.name for path in photo.parent.iterdir()) == [photo.name, "scratch"]
 
 
@@ -135,6 +147,55 @@ def test_the_set_up_is_removed_as_a_whole_and_nothing_else_is(tmp_path: Path) ->
         engine_setup.remove(tmp_path / "mine")
     engine_setup.remove(folder).join()
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_set_up_that_cannot_be_moved_leaves_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def in_use(*_: object) -> None:
+        raise PermissionError(13, "in use")
+
+    (tmp_path / "engine" / "env").mkdir(parents=True)
+    monkeypatch.setattr(engine_setup.os, "replace", in_use)
+    with pytest.raises(Exception, match="close what uses it"):
+        engine_setup.remove(tmp_path / "engine")
+    assert [path.name for path in tmp_path.iterdir()] == ["engine"]
+
+
+def test_a_set_up_whose_python_went_with_an_update_is_not_one(tmp_path: Path) -> None:
+    python = tmp_path / "env" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    (tmp_path / STAMP).write_text('{"torch": "cpu", "size_mb": "many"}')
+    python.symlink_to(sys.executable)
+    assert engine_setup.is_usable(tmp_path)
+    python.unlink()
+    python.symlink_to(tmp_path / "gone")
+    assert not engine_setup.is_usable(tmp_path)
+    assert engine_setup.in_words(engine_setup.installed(tmp_path)) == "CPU build"
+    assert engine_setup.in_words({"torch": "cuda", "size_mb": 4900}) == "CUDA build, 4.9 GB"
+
+
+def test_a_set_up_stays_one_until_a_package_changes(tmp_path: Path) -> None:
+    """Set up again and cancelled at once: what worked works still. Cancelled in the middle of a change, it does not."""
+    place = tmp_path / "env" / "lib" / "python3.11" / "site-packages"
+    (place / "torch-2.13.0+cpu.dist-info").mkdir(parents=True)
+    (tmp_path / STAMP).write_text('{"torch": "cpu"}')
+    with pytest.raises(KeyboardInterrupt), _without_stamp(tmp_path):
+        assert not (tmp_path / STAMP).exists()
+        raise KeyboardInterrupt
+    assert engine_setup.installed(tmp_path) == {"torch": "cpu"}
+    with pytest.raises(KeyboardInterrupt), _without_stamp(tmp_path):
+        (place / "torch-2.13.0+cpu.dist-info").rename(place / "~orch-2.13.0+cpu.dist-info")
+        raise KeyboardInterrupt
+    assert engine_setup.installed(tmp_path) is None
+
+
+def test_the_build_is_that_which_is_installed(tmp_path: Path) -> None:
+    import torch
+
+    assert torch_build(Path(sys.executable)) == ("cuda" if torch.version.cuda else "cpu")
+    assert torch_build(tmp_path / "none") == ""
+    assert build_in_words("cuda", "cpu") == "cpu" and build_in_words("cpu", "cuda") == "cuda, on the CPU"
 
 
 @pytest.mark.parametrize("options", [["--folder", "/proc/none/engine"]])

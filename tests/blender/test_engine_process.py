@@ -25,11 +25,14 @@ from palm_hands.palm_blender.job_queue import (  # noqa: E402
     CANCELLED,
     DONE,
     FAILED,
+    MOST_ENDED,
     RUNNING,
+    SCRATCH,
     WAITING,
     Job,
     JobQueue,
     free_name,
+    scratch_beside,
 )
 
 FAKE = Path(__file__).with_name("fake_engine.py")
@@ -197,14 +200,57 @@ def test_jobs_run_one_after_another(tmp_path: Path) -> None:
 def test_closing_the_queue_ends_everything_and_clears_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("palm_hands.palm_blender.job_queue.CLOSE_S", 0.3)
     queue = JobQueue()
-    job = queue.add(Job("test", "deaf", fake("deaf"), folder_in(tmp_path), output=tmp_path / "Zoë.palmhand"))
-    # as a killed engine leaves it, beside what is not its
-    for name in (".Zoë-abcd_123", ".Zoë-mine", "Zoë-abcd_123"):
+    output = tmp_path / "Zoë.palmhand"
+    scratch = scratch_beside(output)
+    job = queue.add(Job("test", "deaf", fake("deaf"), folder_in(tmp_path), output=output, scratch=scratch))
+    # as a killed engine leaves it, beside what is the user's or another Blender's
+    (scratch / ".Zoë-abcd_123").mkdir()
+    for name in (".Zoë-abcd_123", f"{SCRATCH}abcd_123"):
         (tmp_path / name).mkdir()
     wait_for(lambda: (queue.tick(), job.message)[1] == "deaf")
     queue.close()
     assert job.state == CANCELLED and not is_running(job.process.pid)
-    assert sorted(path.name for path in tmp_path.glob("*Zoë*")) == [".Zoë-mine", "Zoë-abcd_123"]
+    assert sorted(path.name for path in tmp_path.glob(".*")) == [".Zoë-abcd_123", f"{SCRATCH}abcd_123"]
+
+
+def test_a_result_takes_a_name_that_is_free_when_it_is_done(tmp_path: Path) -> None:
+    """Another Blender was quicker: neither hand is lost."""
+    queue, output = JobQueue(), tmp_path / "hand.palmhand"
+    scratch = scratch_beside(output)
+    text = f'import pathlib; pathlib.Path({str(scratch / output.name)!r}).mkdir(); print(\'{{"event": "result"}}\')'
+    job = queue.add(Job("test", "x", script(text), folder_in(tmp_path), output=output, scratch=scratch))
+    output.mkdir()
+    wait_for(queue.tick)
+    assert (job.state, job.output.name) == (DONE, "hand-2.palmhand") and job.output.is_dir()
+    assert not scratch.exists() and output.is_dir()
+    empty = queue.add(
+        Job("test", "x", fake("work", 1), folder_in(tmp_path), output=output, scratch=scratch_beside(output))
+    )
+    wait_for(queue.tick)
+    assert empty.state == FAILED and "cannot write" in empty.message
+
+
+def test_scratch_that_a_killed_blender_left_goes_when_it_is_empty_and_old(tmp_path: Path) -> None:
+    for name in ("empty", "full", "young"):
+        (tmp_path / f"{SCRATCH}{name}").mkdir()
+    (tmp_path / f"{SCRATCH}full" / "x").mkdir()
+    for name in ("empty", "full"):
+        os.utime(tmp_path / f"{SCRATCH}{name}", (0, 0))
+    made = scratch_beside(tmp_path / "hand.palmhand")
+    assert {path.name for path in tmp_path.iterdir()} == {made.name, f"{SCRATCH}full", f"{SCRATCH}young"}
+
+
+def test_results_that_wait_are_not_pushed_off_the_list(tmp_path: Path) -> None:
+    queue = JobQueue()
+    first = queue.add(Job("test", "x", [str(tmp_path / "none")], folder_in(tmp_path)))
+    queue.tick()
+    first.keeps = True
+    for number in range(MOST_ENDED + 2):
+        folder = tmp_path / f"later{number}"
+        folder.mkdir()
+        queue.add(Job("test", "x", [str(tmp_path / "none")], folder))
+        queue.tick()
+    assert first in queue.jobs and first.folder.exists() and len(queue.jobs) == MOST_ENDED + 1
 
 
 def test_time_left_follows_progress() -> None:
