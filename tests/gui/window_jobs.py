@@ -280,20 +280,6 @@ def follow(number: int, seconds: float) -> Steps:
     }  # fmt: skip
 
 
-def open_panels() -> list[str]:
-    """Let all panels of ours be open when they are drawn for the first time; returns their names in order."""
-    panels = sorted(
-        (getattr(bpy.types, name) for name in dir(bpy.types) if name.startswith("PALM_PT_")),
-        key=lambda panel: panel.bl_order,
-    )
-    for panel in panels:
-        if "DEFAULT_CLOSED" in getattr(panel, "bl_options", set()):
-            bpy.utils.unregister_class(panel)
-            panel.bl_options = panel.bl_options - {"DEFAULT_CLOSED"}
-            bpy.utils.register_class(panel)
-    return [panel.bl_label for panel in panels]
-
-
 def select(kind: str = "ARMATURE") -> str:
     """Select the first hand alone, as a click does."""
     hand = next(item for item in bpy.data.objects if item.type == kind)
@@ -322,20 +308,27 @@ def posed() -> list[list[float]]:
 
 
 def play(frames: int, seconds: float) -> Steps:
-    """Play until so many frames were shown; returns how many were, and how many a second."""
-    scene = bpy.context.scene
+    """Play until so many frames were shown; returns which were, how many a second, and the main thread's work for one."""
     shown: list[int] = []
-    with in_view():
-        bpy.ops.screen.animation_play()
-    start = now = time.perf_counter()
-    while now < start + seconds and len(shown) < frames:
-        yield 0.002
-        now = time.perf_counter()
-        if not shown or scene.frame_current != shown[-1]:
-            shown.append(scene.frame_current)
-    with in_view():
-        bpy.ops.screen.animation_cancel(restore_frame=False)
-    return {"shown": len(shown), "a_second": len(shown) / (now - start), "fps": scene.render.fps}
+
+    def note(scene: bpy.types.Scene, *_: object) -> None:
+        shown.append(scene.frame_current)
+
+    bpy.app.handlers.frame_change_post.append(note)
+    try:
+        with in_view():
+            bpy.ops.screen.animation_play()
+        start = now = time.perf_counter()
+        worked = time.thread_time()
+        while now < start + seconds and len(shown) < frames:
+            yield 0.002
+            now = time.perf_counter()
+        worked = time.thread_time() - worked
+        with in_view():
+            bpy.ops.screen.animation_cancel(restore_frame=False)
+    finally:
+        bpy.app.handlers.frame_change_post.remove(note)
+    return {"shown": shown, "a_second": len(shown) / (now - start), "busy_ms": 1000 * worked / max(1, len(shown))}
 
 
 def light() -> dict:
