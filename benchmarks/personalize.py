@@ -1,6 +1,6 @@
 """Personalisation of a prior: the encoded path against the direct one, seconds a step, loss curves and final codes, memory.
 
-    python benchmarks/personalize.py PRIOR [--frames FOLDER] [--quality standard] [--steps 104] [--repeats 3] [--threads N]
+    python benchmarks/personalize.py PRIOR [--frames FOLDER] [--quality standard] [--steps 650] [--repeats 3] [--threads N]
 
 PRIOR: a NAME.palmprior of two subjects or more. FOLDER: a PALM folder of the same hand model, whose first picture is the photo;
 without one the photo is what the prior itself makes of its last subject. "direct" takes the same samples as the encoded path;
@@ -67,7 +67,9 @@ def main() -> int:
     parser.add_argument("prior", type=Path)
     parser.add_argument("--frames", type=Path)
     parser.add_argument("--quality", choices=QUALITIES, default="standard")
-    parser.add_argument("--steps", type=int, default=104, help="of the two runs that are compared; 0 leaves them out")
+    parser.add_argument(
+        "--steps", type=int, default=650, help="of the two draft runs that are compared (650 are a whole one); 0: none"
+    )
     parser.add_argument("--repeats", type=int, default=3, help="steps of the direct paths that are timed in each stage")
     parser.add_argument("--threads", type=int)
     args = parser.parse_args()
@@ -83,7 +85,8 @@ def main() -> int:
     print(f"{args.quality}: {rays} rays a step, {lit} of them physically, {torch.get_num_threads()} threads")
     kept = time_stages(prior, posed, plans, config, args.repeats)
     if args.steps:
-        kept &= compare_runs(prior, posed, photo, with_steps(config, args.steps))
+        # whole runs, of draft quality: in few steps with rates made for few, two paths end apart by where each happens to be
+        kept &= compare_runs(prior, posed, photo, with_steps(palm_quality("draft"), args.steps))
     return 0 if kept else 1
 
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import CaptureError, InputError, MissingDependencyError
 from ..files import atomic_folder, check_output, write_json
-from ..hand.model import HandModel
 from ..progress import Progress, sub_progress
 from .command import add_capture_options, options_from
+
+if TYPE_CHECKING:
+    from ..hand.model import HandModel
 
 LONGEST_PX = 1800
 TEMPLATE_SHARE = 0.62
