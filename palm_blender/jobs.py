@@ -228,12 +228,15 @@ def waiting_for(job: Job, here: _Session, asked: bool = False) -> str:
     )
     if not same:
         return "it was started in another Blender file"
-    return "" if bpy.app.background else busy_with(asked)
+    return "" if bpy.app.background else busy_with(asked, job.details.get("modes", ("OBJECT",)))
 
 
-def busy_with(asked: bool = False) -> str:
-    """What in the window must end before something may be added to the file; "" for nothing. asked: as of `_place`."""
-    if bpy.context.mode != "OBJECT":
+def busy_with(asked: bool = False, modes: Sequence[str] = ("OBJECT",)) -> str:
+    """What in the window must end before something may be added to the file; "" for nothing.
+
+    asked: as of `_place`; modes: in which it may be added.
+    """
+    if bpy.context.mode not in modes:
         return "it is added as soon as Object Mode is on"
     if any(bpy.app.is_job_running(kind) for kind in ("RENDER", "OBJECT_BAKE")):
         return "it is added as soon as the render is done"
