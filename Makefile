@@ -38,6 +38,7 @@ bench: setup
 	$(ENV_PYTHON) benchmarks/capture.py
 	$(ENV_PYTHON) benchmarks/avatar.py
 	$(ENV_PYTHON) benchmarks/blender.py
+	$(ENV_PYTHON) benchmarks/addon.py
 	$(ENV_PYTHON) benchmarks/synthesis.py
 	$(ENV_PYTHON) benchmarks/fields.py
 	$(ENV_PYTHON) benchmarks/deformer.py
