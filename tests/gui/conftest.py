@@ -90,9 +90,9 @@ def installed(package: Path, work: Path, blender_command) -> Path:
     return user
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def open_window(work: Path, room, seen_inside, screen) -> Iterator[Callable[..., BlenderWindow]]:
-    """Open a window with a user folder; all are closed at the end."""
+    """Open a window with a user folder; all are closed with the module: drawn without a graphics card, each takes a processor."""
     opened: list[BlenderWindow] = []
     others: list[Screen] = []
 
@@ -101,7 +101,9 @@ def open_window(work: Path, room, seen_inside, screen) -> Iterator[Callable[...,
         if size != SIZE:
             place = Screen(room, size, seen_inside)
             others.append(place)
-        window = BlenderWindow(place, user, work / f"blender-{len(opened)}.log", variables, file)
+        window = BlenderWindow(
+            place, user, work / f"blender-{len(list(work.glob('blender-*.log')))}.log", variables, file
+        )
         opened.append(window)
         window.run("window_jobs.get_ready", timeout=120)
         return window
