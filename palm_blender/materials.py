@@ -41,7 +41,21 @@ class SkinImages:
 
 def skin_material(avatar: Avatar, name: str) -> bpy.types.Material:
     """The avatar's skin; its textures are packed, so that the scene can be moved without the avatar folder."""
-    return skin_shader(load_skin(avatar), name, GLOSS_IN_ALBEDO.get(avatar.method, 0.0))
+    images = load_skin(avatar)
+    material = skin_shader(images, name, GLOSS_IN_ALBEDO.get(avatar.method, 0.0))
+    # what solid shading shows, which has no textures
+    material.diffuse_color = (*mean_color(images.albedo), 1.0)
+    return material
+
+
+def mean_color(image: bpy.types.Image) -> tuple[float, ...]:
+    """Mean red, green, blue of a picture's pixels, linear in [0,1]."""
+    pixels = np.empty(len(image.pixels), dtype=np.float32)
+    image.pixels.foreach_get(pixels)
+    color = pixels.reshape(-1, image.channels)[:, :3].mean(0)
+    if not image.is_float:  # bytes come as they are encoded
+        color = np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
+    return tuple(float(value) for value in color)
 
 
 def load_skin(avatar: Avatar) -> SkinImages:

@@ -126,6 +126,7 @@ def skin_settings(avatar: str) -> dict:
         "background": [slot.image.name for slot in built.capture_camera.data.background_images],
         "subdivision": [m.render_levels for m in built.hand.mesh.modifiers if m.type == "SUBSURF"],
         "materials": [m.name for m in built.hand.mesh.data.materials],
+        "viewport_color": list(built.hand.material.diffuse_color),
     }
 
 

@@ -108,6 +108,8 @@ def test_skin_and_scene_settings(blender, avatar_folders, version):
     assert facts["background"] == ["photo.png"]
     assert facts["subdivision"] == [1]
     assert len(facts["materials"]) == 1
+    # the mottled skin's mean, 0.80, 0.60, 0.50 as sRGB encodes it, is what solid shading shows
+    assert facts["viewport_color"] == pytest.approx([0.604, 0.319, 0.214, 1.0], abs=0.03)
 
 
 def test_bundled_environments_are_the_eight(blender):
