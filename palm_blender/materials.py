@@ -12,6 +12,7 @@ from ..engine.avatar.folder import Avatar
 from ..engine.errors import InputError
 from . import compat
 from .console import quiet_blender
+from .synthesis.display import srgb_decoded
 
 SUBSURFACE_SCALE_M = 0.0008
 """Mean free path at radius 1; the scene's unit is the metre. Below skin's own 1 to 3 mm, because an albedo taken from
@@ -52,10 +53,10 @@ def mean_color(image: bpy.types.Image) -> tuple[float, ...]:
     """Mean red, green, blue of a picture's pixels, linear in [0,1]."""
     pixels = np.empty(len(image.pixels), dtype=np.float32)
     image.pixels.foreach_get(pixels)
-    color = pixels.reshape(-1, image.channels)[:, :3].mean(0)
+    colors = pixels.reshape(-1, image.channels)[:, :3]
     if not image.is_float:  # bytes come as they are encoded
-        color = np.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
-    return tuple(float(value) for value in color)
+        colors = srgb_decoded(colors)
+    return tuple(float(value) for value in colors.mean(0))
 
 
 def load_skin(avatar: Avatar) -> SkinImages:

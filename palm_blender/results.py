@@ -6,7 +6,6 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import bpy
 
@@ -14,9 +13,6 @@ from ..engine.errors import InputError, OutputError
 from . import paths
 from .job_queue import free_name
 from .preferences import preferences, user_folder
-
-if TYPE_CHECKING:
-    import numpy as np
 
 SUFFIX = ".palmhand"
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
@@ -87,14 +83,6 @@ def photo_of_image(name: str, folder: Path) -> Path:
     return _saved_png(image, free_name(folder, stem, ".png"))
 
 
-def srgb_of(linear: np.ndarray) -> np.ndarray:
-    """Linear light, clipped to [0,1] → sRGB's numbers (IEC 61966-2-1), same shape. What is no number becomes black."""
-    import numpy as np
-
-    light = np.clip(np.nan_to_num(linear), 0.0, 1.0)
-    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-
-
 def _saved_png(image: bpy.types.Image, target: Path) -> Path:
     """As its pixels are now, by way of a copy: saving would tie the user's image to the new file."""
     width, height = image.size
@@ -104,6 +92,8 @@ def _saved_png(image: bpy.types.Image, target: Path) -> Path:
     try:
         import numpy as np
 
+        from .synthesis.display import srgb_encoded
+
         pixels = np.empty(width * height * image.channels, np.float32)
         image.pixels.foreach_get(pixels)
         given = pixels.reshape(-1, image.channels)
@@ -112,8 +102,8 @@ def _saved_png(image: bpy.types.Image, target: Path) -> Path:
         if image.channels == 4:
             grid[:, 3] = given[:, 3]
         if image.is_float:
-            # Blender keeps these linear, and a photo's numbers are not
-            grid[:, :3] = srgb_of(grid[:, :3])
+            # Blender keeps these linear, and a photo's numbers are not; what is no number becomes black
+            grid[:, :3] = srgb_encoded(np.nan_to_num(grid[:, :3]))
         copy.pixels.foreach_set(grid.ravel())
         copy.filepath_raw, copy.file_format = str(target), "PNG"
         copy.save()
