@@ -20,7 +20,7 @@ from ..methods.palm_config import PersonaliseConfig, palm_quality, published_ene
 from ..rendering.avatar_bake import BakeConfig
 from ..training.prior_file import PRIOR_FILE, WEIGHTS_FILE
 
-MAKING_SCHEMA = 2
+MAKING_SCHEMA = 3
 """Counts changes of code by which the same settings make other avatars."""
 CAPTURES = ("known", "detected")
 
