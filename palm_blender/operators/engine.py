@@ -5,37 +5,16 @@
 from __future__ import annotations
 
 import bpy
-from bpy.props import BoolProperty
 
 from ...engine.errors import PalmError
 from .. import engine_setup, jobs, paths, preferences, self_test
 from ..console import one_line_errors
 from ..engine_process import clean, engine_environment
-from ..job_queue import DONE, FAILED, Job
+from ..job_queue import Job
 from .needs_engine import NeedsEngine
+from .waits import Waits
 
 SET_UP, SELF_TEST = "set-up", "self-test"
-
-
-class Waits:
-    """Operators that start a job."""
-
-    wait: BoolProperty(
-        name="Wait",
-        description="Return when it is done; without a window, where no timer runs, that is always so unless it is unset",
-        options={"SKIP_SAVE", "HIDDEN"},
-    )
-
-    def finish(self, job: Job) -> set[str]:
-        if self.wait or (bpy.app.background and not self.properties.is_property_set("wait")):
-            jobs.finish(job)
-            if job.state != DONE:
-                self.report({"ERROR"}, job.message)
-                return {"CANCELLED"}
-        elif job.state == FAILED:
-            self.report({"ERROR"}, job.message)
-            return {"CANCELLED"}
-        return {"FINISHED"}
 
 
 def _none_of(kind: str) -> bool:

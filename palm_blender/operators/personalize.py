@@ -14,14 +14,15 @@ from ...engine.errors import InputError, PalmError
 from .. import avatar, jobs, keypoints, personalize, relight, results, viewing
 from ..cleanup import whole_or_nothing
 from ..console import one_line_errors
-from ..job_queue import DONE, FAILED, Job
+from ..job_queue import DONE, Job
 from ..properties import HANDS, METHODS, QUALITIES
 from .needs_engine import NeedsEngine, has_engine
+from .waits import Waits
 
 PHOTOS = ";".join(f"*{suffix}" for suffix in results.PHOTO_SUFFIXES)
 
 
-class FromPhoto:
+class FromPhoto(Waits):
     """What operators that start from a photo share. What a script does not give is the panel's."""
 
     filepath: StringProperty(name="Photo", subtype="FILE_PATH", description="Photo of a hand", options={"SKIP_SAVE"})
@@ -30,11 +31,6 @@ class FromPhoto:
     quality: EnumProperty(name="Quality", items=QUALITIES, default="standard", options={"SKIP_SAVE"})
     hand: EnumProperty(name="Hand", items=HANDS, options={"SKIP_SAVE"})
     use_light: BoolProperty(name="Use Photo's Light", options={"SKIP_SAVE"})
-    wait: BoolProperty(
-        name="Wait",
-        description="Return when it is done; without a window, where no timer runs, that is always so unless it is unset",
-        options={"SKIP_SAVE", "HIDDEN"},
-    )
 
     def choices(self, context: bpy.types.Context) -> personalize.Choices:
         """Raises InputError for a photo that is not there."""
@@ -55,16 +51,10 @@ class FromPhoto:
 
     def finish(self, job: Job) -> set[str]:
         """Wait where that is wanted; reports how it went."""
-        if self.wait or (bpy.app.background and not self.properties.is_property_set("wait")):
-            jobs.finish(job)
-            if job.state != DONE:
-                self.report({"ERROR"}, job.message)
-                return {"CANCELLED"}
+        result = super().finish(job)
+        if job.state == DONE:
             self.report({"INFO"}, f"Done: {job.title}")
-        elif job.state == FAILED:
-            self.report({"ERROR"}, job.message)
-            return {"CANCELLED"}
-        return {"FINISHED"}
+        return result
 
 
 class PALM_OT_personalize(NeedsEngine, bpy.types.Operator, FromPhoto):
