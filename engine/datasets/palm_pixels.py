@@ -99,7 +99,7 @@ def read_picture(path: Path, prepared: Callable[[Image.Image], Image.Image] = la
 
 def _decode(path: Path, frame: PalmFrame) -> np.ndarray:
     """uint8 [H,W,C] of any 8-bit picture, of the camera's size."""
-    pixels = read_picture(path, _plain)
+    pixels = read_picture(path, plain_mode)
     if pixels.dtype != np.uint8:
         raise DatasetError(f"{path} has {pixels.dtype} pixels, not 8 bits a channel: copy it again")
     if pixels.shape[:2] != (frame.height, frame.width):
@@ -112,7 +112,7 @@ def _decode(path: Path, frame: PalmFrame) -> np.ndarray:
     return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 and path == frame.image else pixels
 
 
-def _plain(image: Image.Image) -> Image.Image:
+def plain_mode(image: Image.Image) -> Image.Image:
     """Grey, RGB or RGBA; other kinds are converted, deep ones kept for the caller to refuse."""
     if image.mode == "P":
         return image.convert("RGBA" if "transparency" in image.info else "RGB")
