@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..hand.joints import JOINT_NAMES, KEYPOINT_NAMES, KEYPOINT_PARENTS
+from ..hand.joints import KEYPOINT_NAMES, KEYPOINT_PARENTS
 from ..hand.model import HandModel
 from ..hand.rotations import matrix_to_axis_angle
 from .kinematics import ANGLES, POSITION, ROTATION, UNKNOWNS, HandState, PointEvaluator
 from .least_squares import robust
+from .pose_prior import PosePrior, PriorWeights
 
 LAST_JOINTS = list(KEYPOINT_PARENTS[16:])
 """The joints on which the tips hang, thumb to little finger."""
@@ -23,7 +24,7 @@ FRAMES_AT_ONCE = 48
 
 
 @dataclass(frozen=True)
-class Weights:
+class Weights(PriorWeights):
     """Expected sizes of the residuals (standard deviations)."""
 
     keypoint: float = 0.012
@@ -36,15 +37,6 @@ class Weights:
     """How many independent measurements a whole outline counts as, however many points sample it."""
     robust_scale: float = 3.0
     """Residuals beyond this many expected sizes lose their say (Geman-McClure)."""
-    flexion: float = 0.9
-    abduction: float = 0.16
-    twist: float = 0.10
-    thumb_root: float = 0.35
-    """Of abduction and twist at the thumb's root, a saddle joint."""
-    end_joints: float = 0.35
-    """Of a finger's last flexion about 0.6 of its middle one: one tendon bends both."""
-    limit: float = 0.03
-    """Of the excess over a joint limit, radians."""
     betas: float = 1.0
     smooth_rotation: float = 0.06
     """Of second differences between frames, radians."""
@@ -130,9 +122,7 @@ class Energy:
         self.model, self.weights = model, weights
         self.evaluator = PointEvaluator(model)
         like = model.v_template
-        self._mean, self._spread = (torch.as_tensor(a).to(like) for a in _angle_prior(weights))
-        self._coupling_rows = torch.as_tensor(_end_joint_rows(weights)).to(like)
-        self._limits = model.joint_limits.reshape(45, 2)
+        self._prior = PosePrior(model, weights)
         self._keypoint_weights = torch.tensor([KEYPOINT_WEIGHTS.get(n, 1.0) for n in KEYPOINT_NAMES]).to(like)
         smooth = torch.zeros(UNKNOWNS).to(like)
         smooth[ROTATION] = weights.smooth_rotation**-2
@@ -149,7 +139,7 @@ class Energy:
     def cost(self, state: HandState, seen: Observations) -> Tensor:
         """[T] cost of each frame; the betas' and the smoothness' shares are separate."""
         points = self.evaluator.points(state, self.chosen_vertices(seen))
-        total = self._prior_cost(state)
+        total = self._prior.cost(state.angles)
         for residual, weight in self._data_residuals(points, seen):
             squared = residual.square().sum(-1)
             total = total + (robust(squared, self.weights.robust_scale)[0] * weight).sum(-1)
@@ -208,16 +198,6 @@ class Energy:
             terms.append((off / (scale * self.weights.outline), seen.outline.weights * self.weights.outline_total))
         return terms
 
-    def _prior_cost(self, state: HandState) -> Tensor:
-        angles = state.angles
-        prior = ((angles - self._mean) / self._spread).square().sum(-1)
-        coupled = (angles @ self._coupling_rows.T).square().sum(-1)
-        return prior + coupled + (self._excess(angles) / self.weights.limit).square().sum(-1)
-
-    def _excess(self, angles: Tensor) -> Tensor:
-        low, high = self._limits.unbind(-1)
-        return (angles - high).clamp_min(0) + (angles - low).clamp_max(0)
-
     # -- linearised -------------------------------------------------------------------------------------------------
 
     def linearise(self, state: HandState, seen: Observations) -> NormalEquations:
@@ -258,7 +238,7 @@ class Energy:
         size = jacobian.shape[-1]
         matrix = torch.zeros(len(points), size, size).to(points)
         vector = torch.zeros(len(points), size).to(points)
-        cost = self._prior_cost(state)
+        cost = self._prior.cost(state.angles)
         for (residual, weight), derivative in zip(keypoint_terms, jacobians, strict=True):
             value, say = robust(residual.square().sum(-1), self.weights.robust_scale)
             cost = cost + (value * weight).sum(-1)
@@ -266,7 +246,7 @@ class Energy:
             flat, flat_weighted = derivative.flatten(1, 2), weighted.flatten(1, 2)
             matrix += flat_weighted.mT @ flat
             vector += (flat_weighted.mT @ residual.flatten(1)[..., None])[..., 0]
-        self._add_priors(state, matrix, vector)
+        self._prior.add(state.angles, matrix, vector)
         n = UNKNOWNS
         return NormalEquations(
             cost,
@@ -275,17 +255,6 @@ class Energy:
             matrix[:, n:, n:].sum(0),
             vector[:, :n],
             vector[:, n:].sum(0),
-        )
-
-    def _add_priors(self, state: HandState, matrix: Tensor, vector: Tensor) -> None:
-        angles = state.angles
-        excess = self._excess(angles)
-        precision = self._spread**-2
-        diagonal = precision + (excess != 0).to(angles) * self.weights.limit**-2
-        rows = self._coupling_rows
-        matrix[:, ANGLES, ANGLES] += torch.diag_embed(diagonal) + rows.T @ rows
-        vector[:, ANGLES] += (
-            (angles - self._mean) * precision + excess * self.weights.limit**-2 + angles @ rows.T @ rows
         )
 
 
@@ -317,27 +286,3 @@ def _centred(points: Tensor, weights: Tensor) -> Tensor:
     weights = weights[..., None]
     total = weights.sum(1, keepdim=True).clamp_min(1e-9)
     return points - (points * weights).sum(1, keepdim=True) / total
-
-
-def _angle_prior(weights: Weights) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and spread [45] of the angles along (flexion, abduction, twist) of joints 1..15."""
-    mean, spread = np.zeros((15, 3)), np.zeros((15, 3))
-    spread[:] = (weights.flexion, weights.abduction, weights.twist)
-    for joint, name in enumerate(JOINT_NAMES[1:]):
-        if name == "thumb1":
-            spread[joint] = (0.5, weights.thumb_root, weights.thumb_root)
-        elif name.startswith("thumb"):
-            mean[joint, 0], spread[joint, 0] = 0.1, 0.5
-        else:
-            mean[joint, 0] = 0.25
-    return mean.reshape(45), spread.reshape(45)
-
-
-def _end_joint_rows(weights: Weights) -> np.ndarray:
-    """[4,45] rows whose product with the angles is (last flexion - 0.6 middle flexion) over its expected size."""
-    rows = np.zeros((4, 45))
-    for row, finger in enumerate(("index", "middle", "ring", "pinky")):
-        middle, last = (JOINT_NAMES.index(f"{finger}{k}") - 1 for k in (2, 3))
-        rows[row, 3 * last] = 1 / weights.end_joints
-        rows[row, 3 * middle] = -0.6 / weights.end_joints
-    return rows

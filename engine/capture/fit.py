@@ -4,14 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .energy import Energy, NormalEquations, Observations
+from ..hand.model import HandModel
+from .energy import NormalEquations
 from .kinematics import ANGLES, UNKNOWNS, HandState
 from .least_squares import smoothness_diagonals, solve_bordered
+
+SeenT_contra = TypeVar("SeenT_contra", contravariant=True)
+
+
+class Objective(Protocol[SeenT_contra]):
+    """What Levenberg-Marquardt asks of an energy, whatever it is that was seen."""
+
+    model: HandModel
+    smoothness: Tensor
+
+    def cost(self, state: HandState, seen: SeenT_contra) -> Tensor: ...
+
+    def linearise(self, state: HandState, seen: SeenT_contra) -> NormalEquations: ...
+
+    def betas_cost(self, state: HandState) -> Tensor: ...
+
+    def smoothness_gradient(self, state: HandState, links: np.ndarray) -> tuple[Tensor, Tensor]: ...
 
 
 @contextmanager
@@ -27,7 +46,7 @@ def one_thread() -> Iterator[None]:
 
 @one_thread()
 def fit_frames_alone(
-    energy: Energy, state: HandState, seen: Observations, iterations: int = 25, free: Tensor | None = None
+    energy: Objective[Any], state: HandState, seen: Any, iterations: int = 25, free: Tensor | None = None
 ) -> tuple[HandState, Tensor]:
     """Fit each frame by itself, betas held. free: [51] bool, the unknowns that may move (default: all).
 
@@ -56,9 +75,9 @@ def fit_frames_alone(
 
 @one_thread()
 def fit_frames_together(
-    energy: Energy,
+    energy: Objective[Any],
     state: HandState,
-    seen: Observations,
+    seen: Any,
     iterations: int = 12,
     free: Tensor | None = None,
     free_betas: bool = True,
@@ -92,7 +111,7 @@ def fit_frames_together(
     return state
 
 
-def clamp_to_limits(energy: Energy, state: HandState) -> HandState:
+def clamp_to_limits(energy: Objective[Any], state: HandState) -> HandState:
     """The state with every joint angle inside its limits."""
     low, high = energy.model.joint_limits.reshape(45, 2).unbind(-1)
     return HandState(state.rotation, torch.minimum(torch.maximum(state.angles, low), high), state.position, state.betas)
@@ -105,7 +124,7 @@ def pose_held() -> Tensor:
     return free
 
 
-def _total(energy: Energy, state: HandState, seen: Observations) -> Tensor:
+def _total(energy: Objective[Any], state: HandState, seen: Any) -> Tensor:
     return energy.cost(state, seen).sum() + energy.betas_cost(state) + energy.smoothness_gradient(state, seen.links)[0]
 
 
