@@ -11,9 +11,10 @@ from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty, 
 
 from ...engine.errors import PalmError
 from .. import dataset_jobs, jobs, paths
-from ..job_queue import DONE, ENDED, Job
+from ..job_queue import ENDED, Job
 from ..synthesis.environments import BUNDLED
 from .reporting import reported
+from .waits import Waits
 
 VERBS = (
     ("cohort", "Cohort", "Many people's hands, seen by a ring of cameras, in one light"),
@@ -100,7 +101,7 @@ class PALM_PG_dataset(bpy.types.PropertyGroup):
     )
 
 
-class PALM_OT_render_dataset(bpy.types.Operator):
+class PALM_OT_render_dataset(Waits, bpy.types.Operator):
     """Render labelled pictures of hands in the background, with another Blender; what is there already is kept"""
 
     bl_idname = "palm.render_dataset"
@@ -111,9 +112,6 @@ class PALM_OT_render_dataset(bpy.types.Operator):
         name="Dry Run", description="Time one picture and say how many there are and how long all take",
         options={"SKIP_SAVE"},
     )  # fmt: skip
-    wait: BoolProperty(
-        name="Wait", description="Return when it is done, as without a window", options={"SKIP_SAVE", "HIDDEN"}
-    )
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -135,12 +133,8 @@ class PALM_OT_render_dataset(bpy.types.Operator):
         command = dataset_jobs.command(settings, self.dry_run)
         job = jobs.add(dataset_jobs.KIND, dataset_jobs.title(settings, self.dry_run), command, dry_run=self.dry_run)
         context.window_manager.palm_dataset_said = ""
-        if not (self.wait or bpy.app.background):
-            return f"Begun: {job.title}"
-        jobs.finish(job)
-        if job.state != DONE:
-            raise PalmError(job.message)
-        return context.window_manager.palm_dataset_said
+        said = self.finish(job)
+        return context.window_manager.palm_dataset_said or said
 
 
 class PALM_OT_open_dataset(bpy.types.Operator):

@@ -8,10 +8,10 @@ import bpy
 
 from ...engine.errors import PalmError
 from .. import engine_setup, jobs, paths, preferences, self_test
-from ..console import one_line_errors
 from ..engine_process import clean, engine_environment
 from ..job_queue import Job
 from .needs_engine import NeedsEngine
+from .reporting import reported
 from .waits import Waits
 
 SET_UP, SELF_TEST = "set-up", "self-test"
@@ -40,18 +40,11 @@ class PALM_OT_set_up_engine(Waits, bpy.types.Operator):
             return False
         return True
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            with one_line_errors():
-                folder = preferences.engine_folder()
-                command = engine_setup.install_command(
-                    preferences.base_python(), folder, preferences.preferences().build
-                )
-                job = jobs.add(SET_UP, "setting the engine up", command, environment=engine_environment())
-                return self.finish(job)
-        except PalmError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+    @reported
+    def execute(self, context: bpy.types.Context) -> str:
+        folder, build = preferences.engine_folder(), preferences.preferences().build
+        command = engine_setup.install_command(preferences.base_python(), folder, build)
+        return self.finish(jobs.add(SET_UP, "setting the engine up", command, environment=engine_environment()))
 
 
 class PALM_OT_remove_engine(bpy.types.Operator):
@@ -71,14 +64,10 @@ class PALM_OT_remove_engine(bpy.types.Operator):
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         return context.window_manager.invoke_confirm(self, event)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            engine_setup.remove(preferences.engine_folder())
-        except PalmError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        self.report({"INFO"}, "The engine is removed")
-        return {"FINISHED"}
+    @reported
+    def execute(self, context: bpy.types.Context) -> str:
+        engine_setup.remove(preferences.engine_folder())
+        return "The engine is removed"
 
 
 class PALM_OT_test_engine(NeedsEngine, Waits, bpy.types.Operator):
@@ -88,20 +77,19 @@ class PALM_OT_test_engine(NeedsEngine, Waits, bpy.types.Operator):
     bl_label = "Test Engine"
     bl_options = {"REGISTER"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    @reported
+    def execute(self, context: bpy.types.Context) -> str:
         state = context.window_manager.palm
         state.findings.clear()
         state.findings_summary = ""
+        settings = preferences.preferences()
         try:
-            with one_line_errors():
-                settings = preferences.preferences()
-                files = [str(paths.absolute(path)) if path else "" for path in (settings.prior, settings.hand_model)]
-                command = self_test.check_command(preferences.interpreter(), settings.device, *files)
-                return self.finish(jobs.add(SELF_TEST, "testing the engine", command))
+            files = [str(paths.absolute(path)) if path else "" for path in (settings.prior, settings.hand_model)]
+            command = self_test.check_command(preferences.interpreter(), settings.device, *files)
+            return self.finish(jobs.add(SELF_TEST, "testing the engine", command))
         except PalmError as error:
             state.findings_summary = str(error)
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+            raise
 
 
 def show_findings(job: Job) -> None:

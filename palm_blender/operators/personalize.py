@@ -13,10 +13,9 @@ from ...engine.avatar.folder import read_avatar
 from ...engine.errors import InputError, PalmError
 from .. import avatar, jobs, keypoints, personalize, relight, results, viewing
 from ..cleanup import whole_or_nothing
-from ..console import one_line_errors
-from ..job_queue import DONE, Job
 from ..properties import HANDS, METHODS, QUALITIES
 from .needs_engine import NeedsEngine, has_engine
+from .reporting import reported
 from .waits import Waits
 
 PHOTOS = ";".join(f"*{suffix}" for suffix in results.PHOTO_SUFFIXES)
@@ -49,13 +48,6 @@ class FromPhoto(Waits):
             photo = results.photo_file(state.filepath)
         return personalize.Choices(photo, **values)
 
-    def finish(self, job: Job) -> set[str]:
-        """Wait where that is wanted; reports how it went."""
-        result = super().finish(job)
-        if job.state == DONE:
-            self.report({"INFO"}, f"Done: {job.title}")
-        return result
-
 
 class PALM_OT_personalize(NeedsEngine, bpy.types.Operator, FromPhoto):
     """Make a rigged, textured hand from a photo, in the background; it is added to the scene when it is done"""
@@ -64,13 +56,9 @@ class PALM_OT_personalize(NeedsEngine, bpy.types.Operator, FromPhoto):
     bl_label = "Personalize from Image"
     bl_options = {"REGISTER"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            with one_line_errors():
-                return self.finish(personalize.start(self.choices(context)))
-        except PalmError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+    @reported
+    def execute(self, context: bpy.types.Context) -> str:
+        return self.finish(personalize.start(self.choices(context)))
 
 
 class PALM_OT_check_photo(NeedsEngine, bpy.types.Operator, FromPhoto):
@@ -80,13 +68,9 @@ class PALM_OT_check_photo(NeedsEngine, bpy.types.Operator, FromPhoto):
     bl_label = "Check Photo"
     bl_options = {"REGISTER"}
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            with one_line_errors():
-                return self.finish(personalize.look(self.choices(context)))
-        except PalmError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+    @reported
+    def execute(self, context: bpy.types.Context) -> str:
+        return self.finish(personalize.look(self.choices(context)))
 
 
 class PALM_OT_drop_photo(bpy.types.Operator):
@@ -98,16 +82,12 @@ class PALM_OT_drop_photo(bpy.types.Operator):
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            photo = results.photo_file(self.filepath)
-        except InputError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+    @reported
+    def execute(self, context: bpy.types.Context) -> str:
+        photo = results.photo_file(self.filepath)
         state = context.window_manager.palm
         state.source, state.filepath = "file", str(photo)
-        self.report({"INFO"}, f"{photo.name} is chosen: press Check Photo or Personalize in the PALM tab")
-        return {"FINISHED"}
+        return f"{photo.name} is chosen: press Check Photo or Personalize in the PALM tab"
 
 
 class PALM_OT_choose_photo(bpy.types.Operator):
@@ -140,29 +120,25 @@ class PALM_OT_add_result(bpy.types.Operator):
 
     number: IntProperty(name="Job", options={"HIDDEN", "SKIP_SAVE"})
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    @reported
+    def execute(self, context: bpy.types.Context) -> str:
         job = jobs.session().queue.find(self.number)
-        try:
-            if job is None or job.output is None:
-                raise InputError("this job is no longer known: import its avatar by File > Import")
-            scene = viewing.find_scene(job.details, context.scene)
-            with one_line_errors(), viewing.in_scene(context, scene), whole_or_nothing():
-                source = read_avatar(job.output)
-                hand = avatar.build_hand(source, job.output.stem, scene)
-                if not bpy.app.background:
-                    viewing.place(hand.armature, scene, scene.cursor.location)
-                if job.details.get("use_light"):
-                    relight.use_photo_light(scene, hand.armature)
-        except PalmError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+        if job is None or job.output is None:
+            raise InputError("this job is no longer known: import its avatar by File > Import")
+        scene = viewing.find_scene(job.details, context.scene)
+        with viewing.in_scene(context, scene), whole_or_nothing():
+            source = read_avatar(job.output)
+            hand = avatar.build_hand(source, job.output.stem, scene)
+            if not bpy.app.background:
+                viewing.place(hand.armature, scene, scene.cursor.location)
+            if job.details.get("use_light"):
+                relight.use_photo_light(scene, hand.armature)
         keypoints.take_used(context, job.details.get("used"))
         here = scene == context.scene
         if here:
             viewing.show_only(context, hand.armature)
         where = "" if here else f", to the scene {scene.name}"
-        self.report({"INFO"}, f"Added {job.output.stem}, a {source.handedness} hand{where}")
-        return {"FINISHED"}
+        return f"Added {job.output.stem}, a {source.handedness} hand{where}"
 
 
 class PALM_OT_place_result(bpy.types.Operator):
@@ -174,12 +150,12 @@ class PALM_OT_place_result(bpy.types.Operator):
 
     number: IntProperty(name="Job", options={"HIDDEN", "SKIP_SAVE"})
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    @reported
+    def execute(self, context: bpy.types.Context) -> str:
         why_not = jobs.place_here(self.number)
         if why_not:
-            self.report({"ERROR"}, f"Not added: {why_not}")
-            return {"CANCELLED"}
-        return {"FINISHED"}
+            raise PalmError(f"Not added: {why_not}")
+        return "Added to this file"
 
 
 class PALM_OT_show_keypoints(bpy.types.Operator):
@@ -242,21 +218,16 @@ class PALM_OT_use_keypoints(HasKeypoints, bpy.types.Operator, FromPhoto):
     def poll(cls, context: bpy.types.Context) -> bool:
         return super().poll(context) and has_engine(cls)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            with one_line_errors():
-                base = keypoints.board()
-                state = context.window_manager.palm
-                handedness = self.hand if self.hand != "auto" else base["palm_handedness"]
-                given = {
-                    name: getattr(self if self.properties.is_property_set(name) else state, name)
-                    for name in ("method", "quality", "use_light")
-                }
-                choices = personalize.Choices(Path(keypoints.photo_of(base)), hand=handedness, **given)
-                return self.finish(personalize.start_from_keypoints(base, handedness, choices))
-        except PalmError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+    @reported
+    def execute(self, context: bpy.types.Context) -> str:
+        base, state = keypoints.board(), context.window_manager.palm
+        handedness = self.hand if self.hand != "auto" else base["palm_handedness"]
+        given = {
+            name: getattr(self if self.properties.is_property_set(name) else state, name)
+            for name in ("method", "quality", "use_light")
+        }
+        choices = personalize.Choices(Path(keypoints.photo_of(base)), hand=handedness, **given)
+        return self.finish(personalize.start_from_keypoints(base, handedness, choices))
 
 
 class PALM_OT_discard_keypoints(HasKeypoints, bpy.types.Operator):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 from bpy.props import BoolProperty
 
+from ...engine.errors import PalmError
 from .. import jobs
 from ..job_queue import DONE, FAILED, Job
 
@@ -18,14 +19,11 @@ class Waits:
         options={"SKIP_SAVE", "HIDDEN"},
     )
 
-    def finish(self, job: Job) -> set[str]:
-        """Wait where that is wanted; reports a failure."""
-        if self.wait or (bpy.app.background and not self.properties.is_property_set("wait")):
+    def finish(self, job: Job) -> str:
+        """Wait where that is wanted. Returns the line to report; raises PalmError with the reason of a failure."""
+        waits = self.wait or (bpy.app.background and not self.properties.is_property_set("wait"))
+        if waits:
             jobs.finish(job)
-            if job.state != DONE:
-                self.report({"ERROR"}, job.message)
-                return {"CANCELLED"}
-        elif job.state == FAILED:
-            self.report({"ERROR"}, job.message)
-            return {"CANCELLED"}
-        return {"FINISHED"}
+        if job.state == FAILED or (waits and job.state != DONE):
+            raise PalmError(job.message)
+        return f"Done: {job.title}" if job.state == DONE else f"Begun: {job.title}"
