@@ -7,6 +7,7 @@ import torch
 from torch.nn.functional import conv2d, max_pool2d, relu
 
 from engine.errors import InputError
+from engine.training.lpips import lpips_alex_term
 from engine.training.perceptual import perceptual_term, term_name
 
 BLOCKS = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
@@ -54,6 +55,65 @@ def test_the_distance_is_the_published_one(files):
     everywhere = torch.ones(32, 32)
     assert term(a, b, everywhere).item() == pytest.approx(by_definition(vgg, lin, a, b), rel=1e-4)
     assert term(a, a, everywhere).item() == pytest.approx(0, abs=1e-7)
+
+
+@pytest.fixture(scope="module")
+def alex_files(tmp_path_factory):
+    """The same for AlexNet."""
+    folder = tmp_path_factory.mktemp("lpips_alex")
+    generator = torch.Generator().manual_seed(3)
+    shapes = {0: (64, 3, 11), 3: (192, 64, 5), 6: (384, 192, 3), 8: (256, 384, 3), 10: (256, 256, 3)}
+    alex = {}
+    for layer, (outputs, inputs, side) in shapes.items():
+        scale = (2 / (side * side * inputs)) ** 0.5
+        alex[f"features.{layer}.weight"] = scale * torch.randn(outputs, inputs, side, side, generator=generator)
+        alex[f"features.{layer}.bias"] = 0.01 * torch.randn(outputs, generator=generator)
+    channels = [shape[0] for shape in shapes.values()]
+    lin = {f"lin{k}.model.1.weight": torch.rand(1, c, 1, 1, generator=generator) for k, c in enumerate(channels)}
+    torch.save(alex, folder / "alexnet.pth")
+    torch.save(lin, folder / "alex.pth")
+    return folder / "alexnet.pth", folder / "alex.pth", alex, lin
+
+
+def test_on_alexnet_it_is_torchvision_s_network_under_the_same_definition(alex_files):
+    """torch's own layers in torchvision's order, LPIPS's five outputs after the rectifiers."""
+    alex_path, lpips_path, alex, lin = alex_files
+    nn = torch.nn
+    layers = nn.Sequential(
+        *(nn.Conv2d(3, 64, 11, 4, 2), nn.ReLU(), nn.MaxPool2d(3, 2), nn.Conv2d(64, 192, 5, padding=2), nn.ReLU()),
+        *(nn.MaxPool2d(3, 2), nn.Conv2d(192, 384, 3, padding=1), nn.ReLU(), nn.Conv2d(384, 256, 3, padding=1)),
+        *(nn.ReLU(), nn.Conv2d(256, 256, 3, padding=1), nn.ReLU()),
+    )
+    layers.load_state_dict({name.removeprefix("features."): value for name, value in alex.items()})
+    a, b = torch.rand(2, 48, 40, 3, generator=torch.Generator().manual_seed(4))
+    # LPIPS's own scaling of pictures in [-1,1]
+    shift, scale = torch.tensor([-0.030, -0.088, -0.188]), torch.tensor([0.458, 0.448, 0.450])
+    x = ((2 * torch.stack([a, b]) - 1 - shift) / scale).permute(0, 3, 1, 2)
+    expected, outputs = 0.0, 0
+    with torch.no_grad():
+        for place, layer in enumerate(layers):
+            x = layer(x)
+            if place in (1, 4, 7, 9, 11):
+                unit = x / (x.norm(dim=1, keepdim=True) + 1e-10)
+                weight = lin[f"lin{outputs}.model.1.weight"][0]
+                expected, outputs = expected + float((weight * (unit[0] - unit[1]) ** 2).sum(0).mean()), outputs + 1
+    term = lpips_alex_term(alex_path, lpips_path)
+    # LPIPS's constants are ImageNet's, rounded to three digits
+    assert term(a, b, torch.ones(48, 40)).item() == pytest.approx(expected, rel=3e-3)
+    assert term(a, a, torch.ones(48, 40)).item() == pytest.approx(0, abs=1e-7)
+
+
+def test_wrong_files_of_alexnet_are_named(files, alex_files, tmp_path):
+    alex_path, lpips_path, alex, _ = alex_files
+    with pytest.raises(InputError, match="--lpips-alex needs AlexNet too"):
+        lpips_alex_term(None, lpips_path)
+    with pytest.raises(InputError, match=r"--alexnet .*none\.pth cannot be read"):
+        lpips_alex_term(tmp_path / "none.pth", lpips_path)
+    with pytest.raises(InputError, match=r"--lpips-alex .*lin1\.model\.1\.weight of shape \(1, 192"):
+        lpips_alex_term(alex_path, files[1])
+    torch.save(dict(alex) | {"features.3.bias": torch.full((192,), torch.nan)}, tmp_path / "broken.pth")
+    with pytest.raises(InputError, match=r"has no features\.3\.bias"):
+        lpips_alex_term(tmp_path / "broken.pth", lpips_path)
 
 
 def test_gradients_reach_the_prediction_and_stay_finite_on_plain_patches(files):
