@@ -236,6 +236,22 @@ def cancel(number: int = 0) -> None:
     bpy.ops.palm.cancel_job(number=number)
 
 
+def render_set(out: str, **settings: object) -> int:
+    """Choose settings in the Dataset panel and press Render. Returns the job's number."""
+    group = bpy.context.scene.palm_dataset
+    for name, value in {"verb": "cohort", "out": out, **settings}.items():
+        setattr(group, name, value)
+    with in_view():
+        bpy.ops.palm.render_dataset("EXEC_DEFAULT", True)
+    return listed()[-1]["number"]
+
+
+def factory_settings() -> Steps:
+    """As File > Defaults > Load Factory Settings."""
+    bpy.ops.wm.read_factory_settings()
+    yield 1.0
+
+
 def wait_for(number: int, states: list[str], seconds: float, fraction: float = 0.0) -> Steps:
     """Let Blender run until a job is in one of the states, and as far as `fraction`. Returns its record."""
     end = time.monotonic() + seconds
