@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bake-subject": ("engine.methods.subject_command", "one of a prior's subjects → avatar folder NAME.palmhand"),
     "import-prior": ("engine.training.official_command", "published PALM checkpoint → prior NAME.palmprior"),
     "evaluate": ("engine.evaluation.command", "data set with known truth → table, report and sheets of methods"),
+    "check-data": ("engine.datasets.check_command", "a data set's folder → what it holds, and what is wrong with it"),
     "check": ("engine.evaluation.check_command", "what works here: device, prior, hand model, landmarks, versions"),
 }
 
@@ -111,7 +112,9 @@ def _show(reporter: Any, result: dict[str, Any]) -> None:
     if isinstance(reporter, BarProgress):
         reporter.close()
     for name, value in result.items():
-        if value is not None:
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            sys.stdout.writelines(f"{name.replace('_', ' ').removesuffix('s')}: {item}\n" for item in value)
+        elif value is not None:
             sys.stdout.write(f"{name.replace('_', ' ')}: {_readable(value)}\n")
 
 
