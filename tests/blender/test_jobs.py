@@ -173,8 +173,12 @@ def test_a_real_photo_becomes_a_hand_in_the_scene(blender, tmp_path, photo):
     facts = blender("job_jobs.personalize_sample", timeout=600, photo=copy, folder=place, method="harp")
     assert (facts["begun"], facts["state"]) == (["FINISHED"], "done"), facts["message"]
     assert facts["objects"] == ["ARMATURE", "MESH"] and facts["after_undo"] == 0
-    assert facts["beside"] == ["ma main.jpg", "ma main.palmhand", "scène.blend"]
+    # the photo was deleted when the engine had read it
+    assert facts["beside"] == ["ma main.palmhand", "scène.blend"]
     assert facts["steps"] > 10 and facts["rising"]
     # a tick that adds the hand is not among them: building it is the one step that takes a moment
     assert facts["slowest_ms"] < 50, facts
     assert facts["grown_mb"] < 60, facts
+    pictures = facts["elsewhere"]["pictures"]
+    assert len(pictures) >= 3 and all(side > 0 and packed for side, packed in pictures)
+    assert facts["elsewhere"]["bends_mm"] > 5
