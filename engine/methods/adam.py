@@ -36,6 +36,39 @@ class Adam:
             leaf.addcdiv_(mean, deviation, value=-rate * scale / (1 - first**self.count))
 
 
+class FrameAdam:
+    """Adam on tensors [T,...] of which a step sees only some rows: a row moves, and counts its steps, when it is seen.
+
+    Plain Adam would carry every row on by the memory of its last gradient.
+    """
+
+    def __init__(self, rates: list[tuple[Tensor, float]], betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8):
+        self.rates = rates
+        self.betas = betas
+        self.eps = eps
+        self.moments = [(torch.zeros_like(leaf), torch.zeros_like(leaf)) for leaf, _ in rates]
+        self.counts = torch.zeros(len(rates[0][0]), device=rates[0][0].device, dtype=rates[0][0].dtype)
+
+    def zero_grad(self) -> None:
+        for leaf, _ in self.rates:
+            leaf.grad = None
+
+    @torch.no_grad()
+    def step(self, rows: Tensor, scale: float = 1.0) -> None:
+        """One step of rows [B] int64, each there once. Tensors without a gradient stay."""
+        self.counts[rows] += 1
+        first, second = self.betas
+        for (leaf, rate), (mean, square) in zip(self.rates, self.moments, strict=True):
+            if leaf.grad is None:
+                continue
+            gradient = torch.nan_to_num(leaf.grad[rows], nan=0.0, posinf=0.0, neginf=0.0)
+            count = self.counts[rows].reshape(-1, *[1] * (leaf.dim() - 1))
+            mean[rows] = first * mean[rows] + (1 - first) * gradient
+            square[rows] = second * square[rows] + (1 - second) * gradient**2
+            deviation = (square[rows] / (1 - second**count)).sqrt() + self.eps
+            leaf[rows] -= rate * scale * mean[rows] / (1 - first**count) / deviation
+
+
 def cosine_fall(step: int, count: int, final: float = 0.1) -> float:
     """Scale of the rate at a step: from 1 along a half cosine to `final`."""
     import math

@@ -22,6 +22,9 @@ class GeometryWeights:
     """Millimetres squared against the undisplaced hand in the same shape (the paper's ARAP term)."""
     pose_limits: float = 10.0
     """Radians squared beyond the joints' limits (not in the paper; one photo leaves depth open)."""
+    smoothness: float = 20.0
+    """Bend of the joints' tracks through a video's frames, decimetres squared (not in the paper, whose poses are smoothed
+    before they are optimised)."""
     shape_prior: float = 2e-3
     """Squared betas, which have unit variance (not in the paper, for the same reason)."""
 
@@ -62,6 +65,9 @@ class HarpConfig:
     learning_rate_geometry: float = 1e-3
     learning_rate_appearance: float = 1e-2
     occlusion_rays: int = 192
+    """Of a vertex, once its place is found."""
+    moving_occlusion_rays: int = 96
+    """Of a vertex, while geometry moves."""
     vgg16_weights: Path | None = None
     """torchvision's VGG-16 state dict (.pth) for the perceptual term; None takes the pyramid."""
     seed: int = 0

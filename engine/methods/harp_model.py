@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -36,18 +36,27 @@ class Template(NamedTuple):
 
 @dataclass
 class GeometryParameters:
-    """What the geometry stage moves; leaves of the autograd graph."""
+    """What the geometry stage moves; leaves of the autograd graph. * is nothing, or the number of frames."""
 
     betas: Tensor
     """[10]"""
     global_orient: Tensor
-    """[3]"""
+    """[*,3]"""
     hand_pose: Tensor
-    """[45]"""
+    """[*,45]"""
     transl: Tensor
-    """[3] metres"""
+    """[*,3] metres"""
     offsets: Tensor
     """[N] metres on the coarse mesh, before smoothing."""
+
+    def frames(self, index: Tensor) -> GeometryParameters:
+        """The same hand in some of the frames, index [B]."""
+        return replace(
+            self,
+            global_orient=self.global_orient[index],
+            hand_pose=self.hand_pose[index],
+            transl=self.transl[index],
+        )
 
 
 @dataclass
@@ -74,14 +83,16 @@ class AppearanceParameters:
 
 
 class PosedHand(NamedTuple):
+    """* is nothing, or the number of frames."""
+
     vertices: Tensor
-    """[V,3] camera frame."""
+    """[*,V,3] camera frame."""
     joints: Tensor
-    """[16,3]"""
+    """[*,16,3]"""
     keypoints: Tensor
-    """[21,3]"""
+    """[*,21,3]"""
     undisplaced: Tensor
-    """[V,3] the same pose and shape without the personal displacement."""
+    """[*,V,3] the same pose and shape without the personal displacement."""
     rest_vertices: Tensor
     """[V,3] shaped and displaced, unposed."""
     rest_joints: Tensor
@@ -102,8 +113,17 @@ def build_template(coarse: HandModel, levels: int = 1, smoothing: float = 8.0) -
     graph.diagonal().copy_(table.degree)
     identity = torch.eye(count, dtype=torch.float64, device=a.device)
     smoother = torch.linalg.inv(identity + smoothing * graph).to(coarse.v_template)
+    return _subdivided(coarse, levels, smoother)
+
+
+def unsubdivided(template: Template, coarse: HandModel) -> Template:
+    """The template of the same hand `coarse`, as it was before its subdivision: parameters fit both."""
+    return _subdivided(coarse, 0, template.smoother)
+
+
+def _subdivided(coarse: HandModel, levels: int, smoother: Tensor) -> Template:
     midpoints = []
-    faces, vertex_count = coarse.faces, count
+    faces, vertex_count = coarse.faces, len(coarse.v_template)
     for _ in range(levels):
         split = split_faces(faces, vertex_count)
         midpoints.append(split.edges)
@@ -132,13 +152,14 @@ def pose_hand(template: Template, parameters: GeometryParameters) -> PosedHand:
     rest, rest_joints = shape_hand(model, parameters.betas)
     normals = vertex_normals(rest.detach(), model.faces)
     displaced = rest + displacement(template, parameters.offsets)[:, None] * normals
-    axis_angles = torch.cat([parameters.global_orient, parameters.hand_pose]).reshape(16, 3)
+    axis_angles = torch.cat([parameters.global_orient, parameters.hand_pose], dim=-1).unflatten(-1, (16, 3))
     rotations = axis_angle_to_matrix(axis_angles)
-    correctives = torch.einsum("vcp,p->vc", model.posedirs, pose_features(rotations))
-    transforms = joint_transforms(rotations, rest_joints, model.parents)
-    both = torch.cat([displaced + correctives, rest + correctives])
-    posed = skin(both, transforms, model.skinning_weights.repeat(2, 1)) + parameters.transl
-    vertices, undisplaced = posed.chunk(2)
-    joints = (transforms[:, :3, :3] @ rest_joints[..., None])[..., 0] + transforms[:, :3, 3] + parameters.transl
-    keypoints = torch.cat([joints, vertices[model.tip_vertices]])
+    correctives = torch.einsum("vcp,...p->...vc", model.posedirs, pose_features(rotations))
+    transforms = joint_transforms(rotations, rest_joints.expand(*rotations.shape[:-3], 16, 3), model.parents)
+    both = torch.cat([displaced + correctives, rest + correctives], dim=-2)
+    moved = parameters.transl[..., None, :]
+    posed = skin(both, transforms, model.skinning_weights.repeat(2, 1)) + moved
+    vertices, undisplaced = posed.chunk(2, dim=-2)
+    joints = (transforms[..., :3, :3] @ rest_joints[..., None])[..., 0] + transforms[..., :3, 3] + moved
+    keypoints = torch.cat([joints, vertices[..., model.tip_vertices, :]], dim=-2)
     return PosedHand(vertices, joints, keypoints, undisplaced, displaced, rest_joints)

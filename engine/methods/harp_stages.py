@@ -1,29 +1,31 @@
-"""HARP's three stages for one photo: geometry, geometry with appearance, appearance (appendix C.3)."""
+"""HARP's three stages: geometry, geometry with appearance, appearance (appendix C.3), in mini-batches of frames.
+
+A batch is an index [B] into the frames; one photo is a sequence of one frame, and every batch is that frame.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
-from ..hand.subdivide import interpolate as interpolate_midpoints
-from ..lighting.color import linear_to_srgb, srgb_to_linear
-from ..lighting.environment import LAMP_ANGULAR_RADIUS
-from ..lighting.lamp import LampLight, shade
+from ..lighting.color import linear_to_srgb
 from ..progress import Progress
-from ..rendering.crop import Crop, resample
-from ..rendering.mesh import Picture, SurfaceView, compose, see, surface_values
-from ..rendering.occlusion import ambient_visibility, bounced_lamp, multiple_bounce
-from ..rendering.shadow import disc_visibility
-from ..rendering.surface import corner_tangents, perturb_normal, vertex_normals
-from ..rendering.texture import sample_texture
+from ..rendering.frame_stack import see_stack, stack_topology
+from ..rendering.mesh import MeshTopology, Picture, compose
+from ..rendering.surface import corner_tangents, vertex_normals
 from ..training.perceptual import PerceptualTerm
-from .adam import Adam, cosine_fall
+from .adam import Adam, FrameAdam, cosine_fall
 from .config import AppearanceWeights, GeometryWeights, HarpConfig
+from .harp_frames import Frames, Target
 from .harp_model import AppearanceParameters, GeometryParameters, PosedHand, Template, displacement, pose_hand
+from .harp_render import SeenSkin, Shading, openness_of, seen_skin, shade_skin, shading_of, stacked_skin, visible_lamp
 from .losses import (
+    acceleration_energy,
     edge_length_energy,
     joint_anchor,
     laplacian_energy,
@@ -35,41 +37,33 @@ from .losses import (
     upright_normals,
 )
 
-SHADOW_EVERY = 15
-"""Steps between shadow tests while only appearance moves: the lamp turns slowly and the shape not at all."""
-
-
-class Target(NamedTuple):
-    """One photo, cropped to the hand."""
-
-    color: Tensor
-    """[H,W,3] sRGB-encoded, in [0,1]."""
-    mask: Tensor
-    """[H,W] in [0,1]."""
-    silhouette_weight: Tensor
-    """[H,W]: 0 beyond the wrist, where the mask was cut and says nothing."""
-    color_weight: Tensor
-    """[H,W]: inside the mask, away from its border."""
-    intrinsics: Tensor
-    """[3,3] of the crop."""
+TURNED = 0.9997
+"""Cosine between lamp directions (1.4 degrees) from which on shadows are tested again."""
 
 
 class Reference(NamedTuple):
     """What the capture said; the anchors of the geometry terms."""
 
     joints: Tensor
-    """[16,3] camera frame."""
+    """[T,16,3] camera frame."""
 
 
-class Shading(NamedTuple):
-    """Constants of a posed hand that shading needs."""
+@dataclass
+class Track:
+    """The joints' way through time, for the term that keeps it smooth."""
 
-    normals: Tensor
-    """[V,3]"""
-    tangents: Tensor
-    """[T,4]"""
-    openness: Tensor
-    """[V] ambient visibility."""
+    joints: Tensor
+    """[T,16,3] as last seen."""
+    links: Tensor
+    """[T] in [0,1]: how strongly a frame is tied to the line through its neighbours."""
+
+    def energy(self, joints: Tensor, index: Tensor) -> Tensor:
+        """Squared bend of the tracks in decimetres, the mean over joints; notes where the joints [B,16,3] are now."""
+        last = len(self.joints) - 1
+        before, after = self.joints[(index - 1).clamp_min(0)], self.joints[(index + 1).clamp_max(last)]
+        self.joints[index] = joints.detach()
+        now, before, after = (10 * value.flatten(1) for value in (joints, before, after))
+        return acceleration_energy(now, before, after, self.links[index]) / joints.shape[1]
 
 
 def geometry_energy(
@@ -78,94 +72,26 @@ def geometry_energy(
     posed: PosedHand,
     coverage: Tensor,
     target: Target,
-    reference: Reference,
+    reference: Tensor,
     weights: GeometryWeights,
 ) -> Tensor:
-    """E_geo: eqs. 5-8 with the paper's weights."""
+    """E_geo: eqs. 5-8 with the paper's weights. posed, parameters: of the target's frames; reference [B,16,3].
+
+    The terms of the mesh alone are taken in the batch's first frame: pose hardly changes them, and batches are shuffled.
+    """
     topology, model = template.topology, template.model
     silhouette = masked_l1(coverage[..., None], target.mask[..., None], target.silhouette_weight)
+    vertices, undisplaced = posed.vertices[0], posed.undisplaced[0]
     return (
         weights.silhouette * silhouette
-        + weights.anchor * joint_anchor(posed.joints, reference.joints)
+        + weights.anchor * joint_anchor(posed.joints, reference)
         + weights.displacement * (displacement(template, parameters.offsets) ** 2).sum()
-        + weights.laplacian * laplacian_energy(posed.vertices, posed.undisplaced, template.neighbours)
-        + weights.normal_consistency * normal_consistency(posed.vertices, topology.faces, topology.edges)
-        + weights.edge_length * edge_length_energy(posed.vertices, posed.undisplaced, topology.edges)
+        + weights.laplacian * laplacian_energy(vertices, undisplaced, template.neighbours)
+        + weights.normal_consistency * normal_consistency(vertices, topology.faces, topology.edges)
+        + weights.edge_length * edge_length_energy(vertices, undisplaced, topology.edges)
         + weights.pose_limits * limit_energy(parameters.hand_pose, model.joint_axes, model.joint_limits)
         + weights.shape_prior * (parameters.betas**2).sum()
     )
-
-
-def shading_of(template: Template, vertices: Tensor, rays: int) -> Shading:
-    """Normals, tangent frames and ambient visibility of a posed hand [V,3]. No gradient through the last."""
-    topology = template.topology
-    normals = vertex_normals(vertices, topology.faces)
-    tangents = corner_tangents(vertices, normals, topology.faces, topology.uv, topology.uv_faces)
-    # Rays from every vertex of the coarse mesh are enough: occlusion is smooth over a few millimetres.
-    coarse = len(template.smoother)
-    points, outward = vertices.detach(), normals.detach()
-    openness = ambient_visibility(points, topology.faces, points[:coarse], outward[:coarse], rays)
-    for edges in template.midpoints:
-        openness = interpolate_midpoints(openness, edges)
-    return Shading(normals, tangents, openness)
-
-
-def shade_view(
-    template: Template,
-    vertices: Tensor,
-    view: SurfaceView,
-    shading: Shading,
-    albedo: Tensor,
-    tangent_normal: Tensor | None,
-    light: LampLight,
-    lamp_visibility: Tensor | None = None,
-) -> Tensor:
-    """Linear colour [P,3] of the visible points. albedo [P,3] linear; tangent_normal [P,3] or None; lamp_visibility [P]."""
-    topology, fragments = template.topology, view.fragments
-    if tangent_normal is None:
-        normals = torch.nn.functional.normalize(surface_values(view, shading.normals, topology.faces), dim=1)
-    else:
-        normals = perturb_normal(
-            shading.normals,
-            shading.tangents,
-            topology.faces,
-            topology.uv_faces,
-            fragments.faces,
-            fragments.barycentric,
-            tangent_normal,
-        )
-    openness = surface_values(view, shading.openness[:, None], topology.faces)
-    skin = albedo.detach().clamp(0, 1)
-    bounced = bounced_lamp(openness, skin)
-    return albedo * shade(light, normals, lamp_visibility, multiple_bounce(openness, skin), bounced)
-
-
-def visible_lamp(
-    template: Template, vertices: Tensor, view: SurfaceView, normals: Tensor, to_lamp: Tensor, samples: int
-) -> Tensor:
-    """[P] share of the lamp's disc that the visible points see. normals [V,3]; samples 1 tests its centre alone."""
-    faces = template.topology.faces
-    points = surface_values(view, vertices, faces)
-    smooth = torch.nn.functional.normalize(surface_values(view, normals, faces), dim=1)
-    return disc_visibility(vertices, faces, to_lamp, points, smooth, LAMP_ANGULAR_RADIUS, samples)
-
-
-def render_appearance(
-    template: Template,
-    vertices: Tensor,
-    view: SurfaceView,
-    shading: Shading,
-    appearance: AppearanceParameters,
-    background: Tensor | float,
-    lamp_visibility: Tensor | None,
-) -> Picture:
-    """The hand as the parameters have it, sRGB-encoded and antialiased over a background (also encoded)."""
-    topology = template.topology
-    uv = surface_values(view, topology.uv, topology.uv_faces)
-    albedo = srgb_to_linear(sample_texture(appearance.albedo, uv).clamp(0, 1))
-    tangent_normal = sample_texture(appearance.normal_map(), uv)
-    color = shade_view(template, vertices, view, shading, albedo, tangent_normal, appearance.light(), lamp_visibility)
-    return compose(view, topology, linear_to_srgb(color), background)
 
 
 def appearance_energy(
@@ -187,107 +113,192 @@ def appearance_energy(
         (appearance.log_lamp - initial_light[1]) ** 2
     ).sum()
     return (
-        weights.photo * masked_l1(picture.color, target.color, target.color_weight)
-        + weights.perceptual * perceptual(picture.color, target.color, target.color_weight)
+        photo_energy(picture, target, weights, perceptual)
         + weights.albedo_smoothness * map_smoothness(appearance.albedo, offset, inside)
         + weights.normal_regularity * (map_smoothness(normal_map, offset, inside) + upright_normals(normal_map, inside))
         + weights.light_prior * drift
     )
 
 
+def photo_energy(picture: Picture, target: Target, weights: AppearanceWeights, perceptual: PerceptualTerm) -> Tensor:
+    """The part of eq. 9 that compares pictures."""
+    return weights.photo * masked_l1(picture.color, target.color, target.color_weight) + (
+        weights.perceptual * perceptual(picture.color, target.color, target.color_weight)
+    )
+
+
 def optimise_geometry(
     template: Template,
     parameters: GeometryParameters,
-    target: Target,
+    frames: Frames,
     reference: Reference,
+    batches: Sequence[Tensor],
     config: HarpConfig,
     progress: Progress,
+    track: Track | None = None,
+    shrink: int = 1,
 ) -> None:
     """Stage 1: pose, shape, place and displacement from the silhouette. Moves `parameters` in place."""
-    optimiser = geometry_optimiser(parameters, config)
-    height, width = target.mask.shape
-    for rate_scale in steps(config.geometry_steps, progress, "fitting the outline"):
-        posed = pose_hand(template, parameters)
-        view = see(posed.vertices, template.topology, target.intrinsics, height, width)
+    optimiser = GeometryOptimiser(parameters, config)
+    stack = stack_topology(template.topology, len(batches[0]))
+    for index, rate_scale in steps(batches, progress, "fitting the outline"):
+        target = frames.target(index, shrink)
+        chosen = parameters.frames(index)
+        posed = pose_hand(template, chosen)
+        view = see_stack(posed.vertices, stack, target.intrinsics, target.height, target.width)
         ones = torch.ones(len(view.fragments.pixels), 1, dtype=posed.vertices.dtype, device=posed.vertices.device)
-        coverage = compose(view, template.topology, ones).coverage
-        energy = geometry_energy(template, parameters, posed, coverage, target, reference, config.geometry)
+        coverage = compose(view, stack, ones).coverage
+        energy = geometry_energy(template, chosen, posed, coverage, target, reference.joints[index], config.geometry)
+        if track is not None:
+            energy = energy + config.geometry.smoothness * track.energy(posed.joints, index)
         optimiser.zero_grad()
         energy.backward()
-        optimiser.step(rate_scale)
+        optimiser.step(index, rate_scale)
 
 
 def optimise_jointly(
     template: Template,
     parameters: GeometryParameters,
     appearance: AppearanceParameters,
-    target: Target,
+    frames: Frames,
     reference: Reference,
+    batches: Sequence[Tensor],
     inside: Tensor,
     config: HarpConfig,
     perceptual: PerceptualTerm,
     progress: Progress,
+    track: Track | None = None,
+    shrink: int = 1,
 ) -> None:
     """Stage 2: everything, with the photo pulling on the geometry as well. Moves both in place."""
-    geometry_steps = geometry_optimiser(parameters, config, scale=0.3)
+    geometry_steps = GeometryOptimiser(parameters, config, scale=0.3)
     look = appearance_optimiser(appearance, config)
     generator = torch.Generator().manual_seed(config.seed + 1)
     initial = (appearance.log_ambient.detach().clone(), appearance.log_lamp.detach().clone())
-    height, width = target.mask.shape
-    openness = None
-    for rate_scale in steps(config.joint_steps, progress, "refining shape and skin"):
-        posed = pose_hand(template, parameters)
-        view = see(posed.vertices, template.topology, target.intrinsics, height, width)
-        if openness is None:
-            openness = shading_of(template, posed.vertices, config.occlusion_rays // 2).openness
-        normals = vertex_normals(posed.vertices, template.topology.faces)
-        tangents = corner_tangents(
-            posed.vertices.detach(),
-            normals.detach(),
-            template.topology.faces,
-            template.topology.uv,
-            template.topology.uv_faces,
+    stack = stack_topology(template.topology, len(batches[0]))
+    openness: dict[int, Tensor] = {}
+    for index, rate_scale in steps(batches, progress, "refining shape and skin"):
+        target = frames.target(index, shrink)
+        chosen = parameters.frames(index)
+        posed = pose_hand(template, chosen)
+        picture = joint_picture(template, stack, posed, appearance, target, index, openness, config)
+        energy = geometry_energy(
+            template, chosen, posed, picture.coverage, target, reference.joints[index], config.geometry
         )
-        shading = Shading(normals, tangents, openness)
-        lamp = visible_lamp(template, posed.vertices, view, normals, appearance.to_lamp, 1) if config.shadow else None
-        picture = render_appearance(template, posed.vertices, view, shading, appearance, target.color, lamp)
-        energy = geometry_energy(template, parameters, posed, picture.coverage, target, reference, config.geometry)
         energy = energy + appearance_energy(
             picture, appearance, target, inside, initial, config.appearance, generator, perceptual
         )
+        if track is not None:
+            energy = energy + config.geometry.smoothness * track.energy(posed.joints, index)
         geometry_steps.zero_grad()
         look.zero_grad()
         energy.backward()
-        geometry_steps.step(rate_scale)
+        geometry_steps.step(index, rate_scale)
         look.step(rate_scale)
 
 
-def optimise_appearance(
+def joint_picture(
     template: Template,
-    vertices: Tensor,
+    stack: MeshTopology,
+    posed: PosedHand,
     appearance: AppearanceParameters,
     target: Target,
+    index: Tensor,
+    openness: dict[int, Tensor],
+    config: HarpConfig,
+) -> Picture:
+    """The frames of a batch as the parameters have them, antialiased over the photo; differentiable in everything.
+
+    openness: ambient visibility per frame, as it was when the frame was first seen; found here where it is missing.
+    """
+    view = see_stack(posed.vertices, stack, target.intrinsics, target.height, target.width)
+    vertices = posed.vertices.reshape(-1, 3)
+    normals = vertex_normals(vertices, stack.faces)
+    tangents = corner_tangents(vertices.detach(), normals.detach(), stack.faces, stack.uv, stack.uv_faces)
+    by_frame = normals.detach().reshape(posed.vertices.shape)
+    for place, number in enumerate(index.tolist()):
+        if number not in openness:
+            openness[number] = openness_of(
+                template, posed.vertices[place], by_frame[place], config.moving_occlusion_rays
+            )
+    shading = Shading(normals, tangents, torch.cat([openness[number] for number in index.tolist()]))
+    skin = seen_skin(view, stack, shading)
+    lamp = None
+    if config.shadow:
+        lamp = visible_lamp(template, posed.vertices, view, normals, appearance.to_lamp, 1)
+    return compose(view, stack, linear_to_srgb(shade_skin(skin, appearance, lamp)), target.color)
+
+
+class FixedFrame(NamedTuple):
+    """What a frame shows while geometry rests."""
+
+    skin: SeenSkin
+    lamp: Tensor
+    """[P] uint8: share of the lamp's disc that is seen, 255 = all."""
+    to_lamp: Tensor
+    """[3] unit, for which that holds; zero: for none yet."""
+
+
+class FixedFrames:
+    """Frames whose geometry rests: what they show is found once, and where the lamp falls again when it has turned."""
+
+    def __init__(self, template: Template, vertices: Tensor, frames: Frames, config: HarpConfig, shrink: int = 1):
+        """vertices [T,V,3]."""
+        self.template, self.vertices, self.frames = template, vertices.detach(), frames
+        self.config, self.shrink = config, shrink
+        self.known: dict[int, FixedFrame] = {}
+
+    @torch.no_grad()
+    def frame(self, number: int, to_lamp: Tensor) -> FixedFrame:
+        """One frame's visible skin that counts for colour, with the lamp as it stands."""
+        known = self.known.get(number)
+        direction = normalize(to_lamp.detach(), dim=0)
+        if known is not None and (not self.config.shadow or float(known.to_lamp @ direction) > TURNED):
+            return known
+        target = self.frames.target(torch.tensor([number]), self.shrink)
+        vertices, topology = self.vertices[number], self.template.topology
+        view = see_stack(vertices[None], topology, target.intrinsics, target.height, target.width)
+        counts = target.color_weight.reshape(-1)[view.fragments.pixels] > 0
+        normals = vertex_normals(vertices, topology.faces)
+        if known is None:
+            shading = shading_of(self.template, vertices, self.config.occlusion_rays)
+            skin = seen_skin(view, topology, shading).only(counts).packed()
+        else:
+            skin = known.skin
+        lamp = torch.ones(len(skin.pixels))
+        if self.config.shadow:
+            samples = self.config.shadow_samples
+            lamp = visible_lamp(self.template, vertices[None], view, normals, direction, samples)[counts]
+        self.known[number] = FixedFrame(skin, (lamp * 255 + 0.5).to(torch.uint8), direction)
+        return self.known[number]
+
+    def picture(self, index: Tensor, appearance: AppearanceParameters, target: Target) -> Picture:
+        """Frames [B] over their photos; only skin that counts for colour is drawn."""
+        parts = [self.frame(number, appearance.to_lamp) for number in index.tolist()]
+        height, width = target.mask.shape
+        skin = stacked_skin([part.skin for part in parts], target.height * width)
+        lamp = torch.cat([part.lamp for part in parts]).to(skin.uv) / 255 if self.config.shadow else None
+        color = linear_to_srgb(shade_skin(skin, appearance, lamp))
+        drawn = target.color.reshape(-1, 3).index_copy(0, skin.pixels, color)
+        return Picture(drawn.reshape(height, width, 3), target.mask)
+
+
+def optimise_appearance(
+    fixed: FixedFrames,
+    appearance: AppearanceParameters,
+    batches: Sequence[Tensor],
     inside: Tensor,
     config: HarpConfig,
     perceptual: PerceptualTerm,
     progress: Progress,
 ) -> None:
-    """Stage 3: albedo, normal map and light on frozen geometry [V,3]. Moves `appearance` in place."""
+    """Stage 3: albedo, normal map and light on frozen geometry. Moves `appearance` in place."""
     optimiser = appearance_optimiser(appearance, config)
     generator = torch.Generator().manual_seed(config.seed + 2)
     initial = (appearance.log_ambient.detach().clone(), appearance.log_lamp.detach().clone())
-    height, width = target.mask.shape
-    with torch.no_grad():
-        view = see(vertices, template.topology, target.intrinsics, height, width)
-        shading = shading_of(template, vertices, config.occlusion_rays)
-    lamp = None
-    for step, rate_scale in enumerate(steps(config.appearance_steps, progress, "recovering skin and light")):
-        if config.shadow and step % SHADOW_EVERY == 0:
-            with torch.no_grad():
-                lamp = visible_lamp(
-                    template, vertices, view, shading.normals, appearance.to_lamp, config.shadow_samples
-                )
-        picture = render_appearance(template, vertices, view, shading, appearance, target.color, lamp)
+    for index, rate_scale in steps(batches, progress, "recovering skin and light"):
+        target = fixed.frames.target(index, fixed.shrink)
+        picture = fixed.picture(index, appearance, target)
         energy = appearance_energy(
             picture, appearance, target, inside, initial, config.appearance, generator, perceptual
         )
@@ -296,18 +307,31 @@ def optimise_appearance(
         optimiser.step(rate_scale)
 
 
-def geometry_optimiser(parameters: GeometryParameters, config: HarpConfig, scale: float = 1.0) -> Adam:
+class GeometryOptimiser:
     """Adam about HARP's rate, by unit: radians faster, betas (of unit variance) much faster, metres slower."""
-    rate = config.learning_rate_geometry * scale
-    return Adam(
-        [
-            (parameters.hand_pose, 3 * rate),
-            (parameters.global_orient, 3 * rate),
-            (parameters.betas, 20 * rate),
-            (parameters.transl, 0.5 * rate),
-            (parameters.offsets, 0.5 * rate),
-        ]
-    )
+
+    def __init__(
+        self, parameters: GeometryParameters, config: HarpConfig, scale: float = 1.0, shape_moves: bool = True
+    ):
+        rate = config.learning_rate_geometry * scale
+        self.motion = FrameAdam(
+            [
+                (parameters.hand_pose, 3 * rate),
+                (parameters.global_orient, 3 * rate),
+                (parameters.transl, 0.5 * rate),
+            ]
+        )
+        shape = [(parameters.betas, 20 * rate), (parameters.offsets, 0.5 * rate)]
+        self.shape = Adam(shape if shape_moves else [])
+
+    def zero_grad(self) -> None:
+        self.motion.zero_grad()
+        self.shape.zero_grad()
+
+    def step(self, index: Tensor, scale: float) -> None:
+        """Move the hand, and its pose in the frames [B]."""
+        self.motion.step(index, scale)
+        self.shape.step(scale)
 
 
 def appearance_optimiser(appearance: AppearanceParameters, config: HarpConfig) -> Adam:
@@ -315,26 +339,29 @@ def appearance_optimiser(appearance: AppearanceParameters, config: HarpConfig) -
     return Adam([(leaf, config.learning_rate_appearance) for leaf in vars(appearance).values()])
 
 
-def steps(count: int, progress: Progress, message: str) -> Iterator[float]:
-    """The learning rates' scale at each step, with progress every few steps."""
-    for step in range(count):
+def steps(batches: Sequence[Tensor], progress: Progress, message: str) -> Iterator[tuple[Tensor, float]]:
+    """Each batch with the learning rates' scale at its step, and progress every few steps."""
+    for step, index in enumerate(batches):
         if step % 4 == 0:
-            progress(step / count, message)
-        yield cosine_fall(step, count)
+            progress(step / len(batches), message)
+        yield index, cosine_fall(step, len(batches))
     progress(1.0, message)
 
 
-def crop_target(
-    photo: Tensor, mask: Tensor, intrinsics: Tensor, crop: Crop, beyond_wrist: Tensor, eroded: Tensor
-) -> Target:
-    """A `Target` from full pictures. photo [H,W,3] sRGB in [0,1]; mask, beyond_wrist, eroded [H,W] in [0,1]."""
-    planes = torch.cat([photo, mask[..., None], 1 - beyond_wrist[..., None], eroded[..., None]], dim=-1)
-    small = resample(planes, crop)
-    inside_photo = resample(torch.ones_like(photo[..., :1]), crop)[..., 0]
-    return Target(
-        small[..., :3],
-        small[..., 3],
-        small[..., 4] * (inside_photo > 0.5),
-        (small[..., 5] > 0.99).to(photo),
-        crop.intrinsics(intrinsics),
-    )
+def one_frame(count: int) -> list[Tensor]:
+    """The batches of `count` steps on a sequence of one frame."""
+    return [torch.zeros(1, dtype=torch.int64)] * count
+
+
+def shuffled_batches(frames: Tensor, size: int, epochs: int, generator: torch.Generator) -> list[Tensor]:
+    """Batches of `size` (or all, where there are fewer) that see each of the frames [T] once an epoch, in random order.
+
+    Where the frames do not divide, an epoch's last batch is filled with frames from its beginning.
+    """
+    size = min(size, len(frames))
+    batches = []
+    for _ in range(epochs):
+        order = frames[torch.randperm(len(frames), generator=generator)]
+        missing = -len(order) % size
+        batches += list(torch.cat([order, order[:missing]]).split(size))
+    return batches

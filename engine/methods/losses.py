@@ -22,8 +22,8 @@ def masked_l1(prediction: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 
 def joint_anchor(joints: Tensor, reference: Tensor) -> Tensor:
-    """Mean squared distance in decimetres of joints [J,3] from reference ones, both relative to the first: E_init."""
-    difference = (joints - joints[:1]) - (reference - reference[:1])
+    """Mean squared distance in decimetres of joints [*,J,3] from reference ones, both relative to the first: E_init."""
+    difference = (joints - joints[..., :1, :]) - (reference - reference[..., :1, :])
     return ((10 * difference) ** 2).sum(-1).mean()
 
 
@@ -77,10 +77,19 @@ def edge_length_energy(vertices: Tensor, reference: Tensor, edges: EdgeTable) ->
 
 
 def limit_energy(hand_pose: Tensor, axes: Tensor, limits: Tensor) -> Tensor:
-    """Sum of squared radians beyond the joint limits. hand_pose [45]; axes [15,3,3] rows; limits [15,3,2]."""
-    components = (axes @ hand_pose.reshape(15, 3, 1))[..., 0]
+    """Squared radians beyond the limits, summed, the mean of frames. hand_pose [*,45]; axes [15,3,3] rows; limits [15,3,2]."""
+    components = (axes @ hand_pose.unflatten(-1, (15, 3))[..., None])[..., 0]
     beyond = (components - limits[..., 1]).clamp_min(0) + (limits[..., 0] - components).clamp_min(0)
-    return (beyond**2).sum()
+    return (beyond**2).sum((-1, -2)).mean()
+
+
+def acceleration_energy(values: Tensor, before: Tensor, after: Tensor, strength: Tensor) -> Tensor:
+    """Sum of squares of 2 v − before − after, the mean over frames with strength [T] in [0,1]; values, before, after [T,C].
+
+    Holds a track to the line through its neighbours in time (not in the paper, whose METRO poses are smoothed beforehand).
+    """
+    bend = 2 * values - before - after
+    return ((bend**2).sum(-1) * strength).mean()
 
 
 def random_offset(deviation_px: float, generator: torch.Generator) -> tuple[int, int]:

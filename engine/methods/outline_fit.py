@@ -23,12 +23,14 @@ from ..hand.atlas import with_texture_charts
 from ..hand.cameras import project
 from ..hand.model import HandModel
 from ..progress import Progress, silent
-from ..rendering.mesh import compose, see
+from ..rendering.frame_stack import see_stack
+from ..rendering.mesh import compose
 from .capture_check import check_capture, is_sound, name_of
 from .config import HarpConfig, quality
-from .harp import crop_target_for, geometry_from_capture, prepare_photo, repeatable
-from .harp_model import PosedHand, Template, build_template, pose_hand
-from .harp_stages import Reference, Target, optimise_geometry
+from .harp import frames_of, only_hand, repeatable
+from .harp_frames import Target, geometry_from_captures, prepare_photo
+from .harp_model import PosedHand, Template, build_template
+from .harp_stages import Reference, one_frame, optimise_geometry
 from .photo_input import CapturedPhoto
 
 log = logging.getLogger(__name__)
@@ -103,17 +105,19 @@ def fit_outline(
         return None
     with repeatable(config.seed):
         template = build_template(with_texture_charts(model), config.subdivision)
-        geometry = geometry_from_capture(capture, template)
+        geometry = geometry_from_captures([capture], template)
         with torch.no_grad():
-            posed = pose_hand(template, geometry)
+            posed = only_hand(template, geometry)
         photograph = prepare_photo(image, mask, capture, template, posed)
-        target = crop_target_for(photograph, posed, config.geometry_px)
-        optimise_geometry(template, geometry, target, Reference(posed.joints.clone()), config, progress)
+        frames = frames_of(photograph, posed, config.geometry_px)
+        reference, batches = Reference(posed.joints[None].clone()), one_frame(config.geometry_steps)
+        optimise_geometry(template, geometry, frames, reference, batches, config, progress)
         with torch.no_grad():
-            fitted = pose_hand(template, geometry)
+            fitted = only_hand(template, geometry)
+        target = frames.target(torch.zeros(1, dtype=torch.int64))
     shown = fitted.vertices if keeps_mesh else fitted.undisplaced
     found = {
-        name: getattr(geometry, name).detach().double().cpu().numpy()
+        name: getattr(geometry, name)[0].detach().double().cpu().numpy()
         for name in ("global_orient", "hand_pose", "transl")
     }
     betas = np.array(capture.betas, dtype=float)
@@ -131,8 +135,7 @@ def fit_outline(
 @torch.no_grad()
 def overlap(template: Template, vertices: Tensor, target: Target) -> float:
     """IoU of a posed hand [V,3] with the mask on the hand's side of the wrist: beyond it the mask was cut somewhere."""
-    height, width = target.mask.shape
-    view = see(vertices, template.topology, target.intrinsics, height, width)
+    view = see_stack(vertices[None], template.topology, target.intrinsics, target.height, target.width)
     drawn = compose(view, template.topology, torch.ones_like(view.fragments.pixels, dtype=vertices.dtype)[:, None])
     told = target.silhouette_weight > 0
     shown, wanted = (drawn.coverage > 0.5) & told, (target.mask > 0.5) & told

@@ -24,7 +24,6 @@ from ..rendering.bake import (
     depth_edges,
     pad_map,
     project_points,
-    texel_map,
 )
 from ..rendering.mesh import SurfaceView, see
 from ..rendering.occlusion import bounced_lamp, multiple_bounce
@@ -34,7 +33,7 @@ from ..rendering.surface import corner_tangents, vertex_normals
 from ..rendering.texture import sample_image, sample_texture
 from .config import HarpConfig
 from .harp_model import AppearanceParameters, PosedHand, Template
-from .harp_stages import Shading
+from .harp_render import Shading
 
 CREASE_COLOR = (-0.13, -0.22, -0.20)
 """Log albedo in a full crease: darker, redder."""
@@ -71,6 +70,19 @@ class PhotoView(NamedTuple):
     """[3,3]"""
 
 
+class Observation(NamedTuple):
+    """What pictures show of the texels, N of them."""
+
+    log_albedo: Tensor
+    """[N,3]"""
+    confidence: Tensor
+    """[N] in [0,1]: the texel was seen."""
+    trust: Tensor
+    """[N] ≤ confidence: well enough to speak for skin elsewhere."""
+    normal: Tensor
+    """[N,3] tangent space, unit."""
+
+
 def hand_points(template: Template, posed: PosedHand, texels: TexelMap | None = None) -> HandPoints:
     """Rest-frame facts at the texels, or at the vertices when no texels are given."""
     model = template.model
@@ -84,22 +96,16 @@ def hand_points(template: Template, posed: PosedHand, texels: TexelMap | None = 
 
 
 def bake_skin(
-    template: Template,
-    posed: PosedHand,
-    shading: Shading,
-    appearance: AppearanceParameters,
-    photo: PhotoView,
-    config: HarpConfig,
+    template: Template, posed: PosedHand, texels: TexelMap, seen: Observation, config: HarpConfig
 ) -> SkinMaps:
     """All maps of the avatar. No gradients.
 
-    A texel that the photo shows keeps the photo's colour divided by the estimated light; one that it does not show gets the
+    posed: of one frame, for its rest mesh. A texel that was seen keeps the colour observed; one that was not gets the
     smooth continuation over the surface plus detail of the same strength as the seen skin's; in between the two mix. Only
-    what the photo shows well is continued.
+    what was seen well is continued.
     """
-    texels = texel_map(template.topology, config.texture_px)
     points = hand_points(template, posed, texels)
-    observed, confidence, trust, photo_normal = observe_albedo(template, posed, shading, appearance, photo, texels)
+    observed, confidence, trust, photo_normal = seen
     observed = without_shadow_tint(observed, trust * (points.nail < 0.5))
     smooth, leftover = continue_over_surface(template, posed, texels, observed, trust)
     deviation = observed - leftover - smooth
@@ -123,18 +129,15 @@ def bake_skin(
     )
 
 
-def observe_albedo(
+def observe_photo(
     template: Template,
     posed: PosedHand,
     shading: Shading,
     appearance: AppearanceParameters,
     photo: PhotoView,
     texels: TexelMap,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """(log albedo [N,3], confidence [N], trust [N], tangent-space normal [N,3]) of the texels from the photo.
-
-    Confidence in [0,1]: the photo shows this texel. Trust ≤ confidence: well enough to speak for skin elsewhere.
-    """
+) -> Observation:
+    """What a photo shows of the texels: its colour divided by the estimated light."""
     topology, light = template.topology, appearance.light()
     position = texels.gather(posed.vertices, topology.faces)
     smooth_normal = normalize(texels.gather(shading.normals, topology.faces), dim=1)
@@ -164,7 +167,7 @@ def observe_albedo(
     # In folds and in shadow little light arrives by ways that the model knows: what it divides by there is a guess.
     bright = luminance(shaded) / luminance(light.ambient + light.lamp)
     trust = confidence * inner * smoothstep(0.22, 0.5, bright)
-    return torch.log(albedo), confidence, trust, tangent_normal
+    return Observation(torch.log(albedo), confidence, trust, tangent_normal)
 
 
 def rim_distances(photo: PhotoView, view: SurfaceView, pixels: Tensor) -> Tensor:

@@ -70,7 +70,11 @@ def perturb_normal(
     """
     normal = interpolate(normals, faces[face_index], barycentric)
     tangent = interpolate(tangents[:, :3], uv_faces[face_index], barycentric)
-    sign = tangents[uv_faces[face_index, 0], 3:4]
+    return mapped_normals(normal, tangent, tangents[uv_faces[face_index, 0], 3:4], tangent_normal)
+
+
+def mapped_normals(normal: Tensor, tangent: Tensor, sign: Tensor, tangent_normal: Tensor) -> Tensor:
+    """The same from what is interpolated already: normal, tangent [P,3], sign [P,1] of the bitangent → [P,3] unit."""
     bitangent = sign * torch.cross(normal, tangent, dim=1)
     x, y, z = tangent_normal[:, 0:1], tangent_normal[:, 1:2], tangent_normal[:, 2:3]
     return normalize(x * tangent + y * bitangent + z * normal, dim=1, eps=1e-12)
