@@ -2,7 +2,7 @@
 
     SUBJECT/cameras.npy                     PALM's
             keypoints_2d.npz                cameras [M] names, keypoints [T,M,21,2] px, confidence [T,M,21]; optional: order
-            meshes/000001.ply …             scans (also .obj, .stl); frame index = number - 1
+            meshes/000001.ply …             scans (also .obj, .stl); frame index = last digits of the name - 1
             masks/CAMERA/000001.png …       optional
 
 Keypoints are in the project's order (MANO's joints, then the tips) unless `order` names another tool's.
@@ -10,6 +10,7 @@ Keypoints are in the project's order (MANO's joints, then the tips) unless `orde
 
 from __future__ import annotations
 
+import re
 import zipfile
 import zlib
 from dataclasses import dataclass
@@ -103,11 +104,13 @@ def _scan_files(folder: Path) -> dict[int, Path]:
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() not in SCAN_SUFFIXES or path.name.startswith("."):
             continue
-        if not path.stem.isdecimal() or int(path.stem) < 1:
+        digits = re.search(r"(\d{1,9})\D*$", path.stem)
+        if digits is None or int(digits[1]) < 1:
             raise DatasetError(f"{path} is not named by its frame: name scans 000001.ply, 000002.ply and so on")
-        if int(path.stem) - 1 in files:
-            raise DatasetError(f"{folder} has two scans of frame {int(path.stem)}: keep one")
-        files[int(path.stem) - 1] = path
+        frame = int(digits[1]) - 1
+        if frame in files:
+            raise DatasetError(f"{folder} has two scans of frame {frame + 1}: keep one")
+        files[frame] = path
     if not files:
         raise DatasetError(f"{folder} holds no scan ({', '.join(SCAN_SUFFIXES)}): unpack the subject's meshes there")
     return files

@@ -180,4 +180,4 @@ def _patch(place: np.ndarray, side: float, random: np.random.Generator) -> tuple
     vertices = place + np.stack([x, 0.0005 * random.standard_normal(x.shape), z], -1).reshape(-1, 3)
     corner = (np.arange(steps - 1)[:, None] * steps + np.arange(steps - 1)).reshape(-1)
     right, below = corner + 1, corner + steps
-    return vertices, np.concatenate([np.stack([corner, below, right], -1), np.stack([right, below, below + 1], -1)])
+    return vertices, np.concatenate([np.stack([corner, right, below], -1), np.stack([right, below + 1, below], -1)])
