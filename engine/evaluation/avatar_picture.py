@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..avatar.folder import Avatar
+from ..datasets.hand_sequence import HandFrame
 from ..datasets.palm import PalmFrame
 from ..lighting.color import linear_to_srgb
 from ..lighting.image_light import ImageLight
@@ -74,7 +75,7 @@ class AvatarPicture(NamedTuple):
 
 def picture_avatar(
     hand: PosableAvatar,
-    frame: PalmFrame,
+    frame: PalmFrame | HandFrame,
     wrist: Tensor,
     truth: TrueFrame,
     light: ImageLight,
@@ -85,9 +86,7 @@ def picture_avatar(
     The frame's pose moves the avatar by the avatar's own joints. wrist [3]: where the true hand's wrist joint is at rest. The
     avatar's is put where the true one is in the picture, because one translation puts hands of other betas elsewhere.
     """
-    mesh = hand.avatar.mesh
-    pose = Pose(frame.global_orient, frame.hand_pose, frame.transl + wrist.numpy() - np.asarray(mesh.joints[0]))
-    scene = hand.scene._replace(vertices=pose_mesh(mesh, pose).vertices[hand.vertex])
+    scene = hand.scene._replace(vertices=posed_vertices(hand.avatar, frame, wrist)[hand.vertex])
     crop = hand_crop(scene.vertices, truth)
     shaded = _render(scene, light, truth, crop, config.shading, config.seed)
     # rays and jitter are the same, so that both renders' normals are of the same points
@@ -104,6 +103,13 @@ def picture_avatar(
     ]
     image, coverage, skin, normals, mapped = (_pasted(values, crop, truth.mask.shape) for values in canvas)
     return AvatarPicture(image, coverage[..., 0], skin, normals, mapped)
+
+
+def posed_vertices(avatar: Avatar, frame: PalmFrame | HandFrame, wrist: Tensor) -> Tensor:
+    """[V,3] metres, world: an avatar's mesh in a frame's pose, its wrist where the true one is (`picture_avatar`)."""
+    mesh = avatar.mesh
+    pose = Pose(frame.global_orient, frame.hand_pose, frame.transl + wrist.numpy() - np.asarray(mesh.joints[0]))
+    return pose_mesh(mesh, pose).vertices
 
 
 def hand_crop(vertices: Tensor, truth: TrueFrame) -> Crop:

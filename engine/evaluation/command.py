@@ -1,4 +1,4 @@
-"""`python -m engine evaluate --dataset DIR --protocol harp-relit --methods palm,harp,mean -o REPORT`."""
+"""`python -m engine evaluate --dataset DIR --protocol palm-interhand --methods palm,harp,mean -o REPORT`."""
 
 from __future__ import annotations
 
@@ -8,23 +8,32 @@ from typing import Any
 
 from ..errors import InputError, OutputError
 from ..progress import Progress, sub_progress
+from .protocols import PROTOCOLS
 
-PROTOCOLS = ("harp-relit",)
-DEFAULT_METHODS = "palm,palm-codes,harp,mean,truth"
+DEFAULT_METHODS = {
+    "harp-relit": "palm,palm-codes,harp,mean,truth",
+    "palm-interhand": "palm,harp,mean",
+    "harp-video": "palm,harp,mean",
+}
 LEAST_PX = 32
-EVALUATING_SHARE = 0.98
+EVALUATING_SHARE = 0.9
 """Of the progress bar."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the sub-command."""
-    parser.add_argument("--dataset", type=Path, required=True, metavar="DIR", help="the set to evaluate on")
-    parser.add_argument("--protocol", choices=PROTOCOLS, default=PROTOCOLS[0], help="what is compared, and how")
+    parser.add_argument("--dataset", type=Path, metavar="DIR", help="the set to evaluate on")
+    parser.add_argument(
+        "--protocol",
+        choices=tuple(PROTOCOLS),
+        default="harp-relit",
+        help="what is compared, and how (default harp-relit)",
+    )
     parser.add_argument(
         "--methods",
-        default=DEFAULT_METHODS,
         metavar="A,B,…",
-        help=f"default: {DEFAULT_METHODS}; also the ablations palm-raw, palm-published, palm-no-light, palm-no-normals",
+        help=f"default: {DEFAULT_METHODS['palm-interhand']}, for harp-relit {DEFAULT_METHODS['harp-relit']}; "
+        "also the ablations palm-raw, palm-published, palm-no-light, palm-no-normals",
     )
     parser.add_argument(
         "-o",
@@ -32,7 +41,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="REPORT",
-        help="folder of report, sheets and avatars; goes on in one",
+        help="folder of report, page, sheets and avatars; goes on in one",
+    )
+    parser.add_argument(
+        "--report-only", action="store_true", help="make page and sheets of the report in REPORT anew, and nothing else"
     )
     parser.add_argument(
         "--prior",
@@ -40,6 +52,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of palm, palm-codes and mean: the shipped one (default) or a NAME.palmprior",
     )
     parser.add_argument("--prior-no-normals", type=Path, metavar="PATH", help="one trained without scan normals")
+    parser.add_argument("--hand-model", type=Path, metavar="PATH", help="MANO_RIGHT.pkl, for sets of MANO's parameters")
+    parser.add_argument(
+        "--masks", type=Path, metavar="DIR", help="LABEL.png for pictures of sets that have no masks (255 = hand)"
+    )
     parser.add_argument(
         "--quality", choices=("draft", "standard", "paper"), default="standard", help="of personalisation"
     )
@@ -58,61 +74,99 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--vgg16", type=Path, help="torchvision's VGG-16 weights, for LPIPS and the perceptual term")
     parser.add_argument("--lpips", type=Path, help="LPIPS's v0.1 vgg.pth, with --vgg16")
+    parser.add_argument("--alexnet", type=Path, help="torchvision's AlexNet weights, for LPIPS alex")
+    parser.add_argument("--lpips-alex", type=Path, help="LPIPS's v0.1 alex.pth, with --alexnet")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="sequences at the same time (default 1)")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
 
 
 def run(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     """Do it; returns what the command line reports. Raises PalmError."""
-    _check(args)
+    if args.report_only:
+        report = _kept_report(args.output)
+    else:
+        _check(args)
+        report = _evaluated(args, sub_progress(progress, 0.0, EVALUATING_SHARE))
+    from .pages import write_pages
+    from .report import protocol_of, table_of
+
+    written = write_pages(args.output, report, sub_progress(progress, EVALUATING_SHARE, 1.0))
+    progress(1.0, "done")
+    return {
+        "report": str(args.output / "report.json"),
+        "page": str(written.page),
+        "sheets": str(written.sheets),
+        "table": "\n" + table_of(report, protocol_of(report)),
+    }
+
+
+def _evaluated(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     from ..files import write_json
-    from ..hand.model import open_hand_model
     from ..methods.open_prior import prior_folder
     from .avatar_picture import PictureConfig
-    from .contact_sheet import write_sheet
-    from .harp_relit import ProtocolConfig
     from .packages import metric_package
     from .personalisers import METHODS, check_methods
-    from .relit_set import read_relit_set
-    from .report import report_of, table_of
+    from .report import report_of
     from .run import evaluate_all
-    from .settings import MakingConfig
+    from .sets import read_set
+    from .settings import MakingConfig, hand_model_of
+    from .unit import ProtocolConfig, networks_of
 
     for name in ("skimage", "flip_evaluator"):
         metric_package(name)
     progress(0.0, "reading the set")
-    methods = tuple(name.strip() for name in args.methods.split(",") if name.strip())
+    protocol = PROTOCOLS[args.protocol]
+    told = DEFAULT_METHODS[protocol.name] if args.methods is None else args.methods
+    methods = tuple(name.strip() for name in told.split(",") if name.strip())
     wants_prior = any(name in METHODS and METHODS[name].prior == "prior" for name in methods)
     prior = prior_folder(args.prior) if wants_prior else None
-    making = MakingConfig(prior, args.prior_no_normals, args.quality, args.capture, args.seed, args.vgg16, args.lpips)
+    making = MakingConfig(
+        *(prior, args.prior_no_normals, args.quality, args.capture, args.seed, args.vgg16, args.lpips, args.hand_model)
+    )
     check_methods(methods, making)
-    sequences = read_relit_set(args.dataset, open_hand_model("right"), args.sequences)
-    config = ProtocolConfig(making, PictureConfig(longest_px=args.size, seed=args.seed), args.frames)
+    pictures = PictureConfig(longest_px=args.size, seed=args.seed)
+    config = ProtocolConfig(making, pictures, args.frames, protocol, args.alexnet, args.lpips_alex)
+    networks = networks_of(config)
+    found = read_set(args.dataset, protocol, hand_model_of(making), args.sequences, args.masks)
     out = _folder(args.output)
-    part = sub_progress(progress, 0.0, EVALUATING_SHARE)
-    results = evaluate_all(sequences, methods, out, config, args.workers, part)
-    sheets = _folder(out / "sheets")
-    for number, sequence in enumerate(sequences):
-        progress(EVALUATING_SHARE + 0.02 * number / len(sequences), "drawing the sheets")
-        own = [result for result in results if result.sequence == sequence.name]
-        write_sheet(sheets / f"{sequence.name}.png", sequence, own, out / "pictures" / sequence.name, args.size)
-    settings = {
-        name: value for name, value in vars(args).items() if name not in ("verb", "verbose", "progress", "workers")
+    results = evaluate_all(found.sequences, methods, out, config, args.workers, progress)
+    kept_out = ("verb", "verbose", "progress", "workers", "parent_pipe", "report_only")
+    settings = {name: value for name, value in vars(args).items() if name not in kept_out} | {
+        "methods": ",".join(methods)
     }
-    notes = [] if args.lpips else ["LPIPS is missing: it needs weights that do not ship; give --vgg16 and --lpips"]
-    report = report_of(results, methods, settings, notes)
+    notes = list(found.notes)
+    if networks.vgg is None and "lpips_vgg" in protocol.scores:
+        notes.append("LPIPS is missing: it needs weights that do not ship; give --vgg16 and --lpips")
+    if networks.alex is None and "lpips_alex" in protocol.scores:
+        notes.append("LPIPS alex is missing: it needs weights that do not ship; give --alexnet and --lpips-alex")
+    report = report_of(results, methods, settings, notes, protocol)
     write_json(out / "report.json", report)
-    progress(1.0, "done")
-    return {"report": str(out / "report.json"), "sheets": str(sheets), "table": "\n" + table_of(report)}
+    return report
+
+
+def _kept_report(folder: Path) -> dict[str, Any]:
+    from ..files import read_json
+    from .report import checked_report
+
+    path = folder / "report.json"
+    return checked_report(read_json(path, "report of an evaluation"), path)
 
 
 def _check(args: argparse.Namespace) -> None:
+    if args.dataset is None:
+        raise InputError(
+            "--dataset is missing: give the folder of a set, or --report-only for the report that is there"
+        )
     for name, least in (("sequences", 1), ("frames", 1), ("size", LEAST_PX), ("workers", 1), ("seed", 0)):
         value = getattr(args, name)
         if value is not None and value < least:
             raise InputError(f"--{name} {value} is less than {least}: give {least} or more")
     if args.lpips is not None and args.vgg16 is None:
         raise InputError("--lpips needs VGG-16 too: add --vgg16 with torchvision's vgg16 weights (.pth)")
+    if args.lpips_alex is not None and args.alexnet is None:
+        raise InputError("--lpips-alex needs AlexNet too: add --alexnet with torchvision's alexnet weights (.pth)")
+    if args.masks is not None and not args.masks.is_dir():
+        raise InputError(f"--masks {args.masks} is not a folder: give the folder of LABEL.png")
 
 
 def _folder(path: Path) -> Path:

@@ -1,8 +1,8 @@
 """How alike two pictures of a hand are. All functions are pure; pictures are sRGB-encoded, [H,W,3] in [0,1].
 
-PSNR looks at the mask's pixels, everything else at the mask's bounding box, as PALM's published evaluation does. Its SSIM was
-computed with a data range of 2 for pictures that have 1 (scikit-image 0.18 assumed so for floats); give `data_range=2` for
-numbers to set beside the paper's.
+PSNR looks at the mask's pixels, everything else at the mask's bounding box, as PALM's published evaluation does; a mask that is
+true everywhere gives the whole picture's value. PALM's SSIM was computed with a data range of 2 for pictures that have 1
+(scikit-image 0.18 assumed so for floats); give `data_range=2` for numbers to set beside the paper's.
 """
 
 from __future__ import annotations
@@ -62,6 +62,18 @@ def lpips_in_box(term: PerceptualTerm, prediction: Tensor, target: Tensor, mask:
     found, wanted = prediction[rows, columns].float(), target[rows, columns].float()
     with torch.no_grad():
         return float(term(found, wanted, torch.ones_like(found[..., 0])))
+
+
+def mean_difference(prediction: Tensor, target: Tensor, mask: Tensor) -> float:
+    """Mean absolute difference (L1) over pixels of mask [H,W] bool and channels. Raises ValueError for a mask without pixels."""
+    if not bool(mask.any()):
+        raise ValueError("a difference over a mask without pixels means nothing")
+    return float((prediction - target)[mask].double().abs().mean())
+
+
+def over(picture: Tensor, coverage: Tensor, background: float) -> Tensor:
+    """A picture over black [H,W,3], whose edges are mixed with it, over a grey from 0 to 1; coverage [H,W] in [0,1]."""
+    return picture + background * (1 - coverage[..., None]) if background else picture
 
 
 def silhouette_iou(coverage: Tensor, mask: Tensor) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ..files import atomic_file
-from ..hand.model import open_hand_model
+from ..hand.model import HandModel, open_hand_model
 from ..methods.palm import PersonalHand, personalize_prior
 from ..methods.palm_config import PersonaliseConfig
 from ..methods.palm_hands import Unknowns, first_unknowns, pose_prior, with_raw_codes
@@ -32,9 +32,11 @@ class Fit(NamedTuple):
     """That fitting took, when it was done."""
 
 
-def mean_hand(prior: Prior, seen: CapturedPhoto, config: PersonaliseConfig) -> PersonalHand:
+def mean_hand(
+    prior: Prior, seen: CapturedPhoto, config: PersonaliseConfig, model: HandModel | None = None
+) -> PersonalHand:
     """The prior before any step: codes at their mean, its own light, in the photo's pose and hand shape."""
-    posed = pose_prior(prior, open_hand_model("right"), [_photo(seen, config)], config.render.band_m)
+    posed = pose_prior(prior, model or open_hand_model("right"), [_photo(seen, config)], config.render.band_m)
     unknowns = first_unknowns(posed, prior.light)
     return PersonalHand(posed, Unknowns(*(value.detach() for value in unknowns)), {})
 
@@ -48,21 +50,28 @@ def fitted_hand(
     perceptual: PerceptualTerm,
     progress: Progress,
     raw_codes: bool = False,
+    model: HandModel | None = None,
 ) -> Fit:
     """The prior fitted to the photo: read from `kept` (an .npz) where a fit of the same identity is there, else made and kept.
 
-    raw_codes: as `personalize_prior` takes it.
+    raw_codes: as `personalize_prior` takes it; model: the right hand that the photo was captured with (None: the bundled one).
     """
     found = _read(kept, identity)
     if found is not None:
         progress(0.9, "posing the prior")
-        posed = pose_prior(prior, open_hand_model("right"), [_photo(seen, config)], config.render.band_m)
+        posed = pose_prior(prior, model or open_hand_model("right"), [_photo(seen, config)], config.render.band_m)
         posed = with_raw_codes(posed) if raw_codes else posed
         return Fit(PersonalHand(posed, found[0], {}), found[1])
     started = time.monotonic()
     photo = photo_of_capture(seen.capture, seen.image, seen.mask)
     hand = personalize_prior(
-        prior, [photo], open_hand_model("right"), config, perceptual=perceptual, progress=progress, raw_codes=raw_codes
+        prior,
+        [photo],
+        model or open_hand_model("right"),
+        config,
+        perceptual=perceptual,
+        progress=progress,
+        raw_codes=raw_codes,
     )
     seconds = time.monotonic() - started
     _write(kept, hand.unknowns, seconds, identity)

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
+from ..datasets.hand_sequence import HandFrame
 from ..errors import InputError
-from ..hand.model import open_hand_model
 from ..methods.harp import personalize, repeatable
 from ..methods.outline_fit import Refined, refined_captures
 from ..methods.output import write_personalised
@@ -22,10 +22,9 @@ from ..methods.photo_input import CapturedPhoto, capture_metrics
 from ..progress import Progress, sub_progress
 from ..training.perceptual import perceptual_term
 from ..training.prior_file import Prior, read_prior
-from .known_capture import captured
+from .known_capture import KnownFrame, captured
 from .personal_fit import Fit, fitted_hand, mean_hand
-from .relit_set import RelitSequence
-from .settings import MakingConfig, PalmSettings, harp_settings, identity_of_fit, palm_settings
+from .settings import MakingConfig, PalmSettings, hand_model_of, harp_settings, identity_of_fit, palm_settings
 from .settings import identity_of as identity_from
 from .unlit_avatar import write_unlit_avatar
 
@@ -33,10 +32,32 @@ CAPTURED_SHARE, OUTLINE_SHARE, FITTED_SHARE = 0.05, 0.15, 0.7
 """Of an avatar's progress: where the capture, its outline and the codes are done."""
 
 
+class Subject(Protocol):
+    """A sequence, as far as methods may see it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def photo(self) -> KnownFrame:
+        """For methods of one photo."""
+        ...
+
+    @property
+    def training(self) -> tuple[HandFrame, ...]:
+        """For methods of many; empty where there is the photo alone."""
+        ...
+
+    @property
+    def truth(self) -> Path | None:
+        """The avatar folder that the pictures were rendered from, where they were."""
+        ...
+
+
 class Making(NamedTuple):
     """One avatar to be made."""
 
-    sequence: RelitSequence
+    sequence: Subject
     config: MakingConfig
     folder: Path
     """NAME.palmhand; beside it methods may keep what they share."""
@@ -68,7 +89,7 @@ def make_harp(making: Making) -> None:
     from ..hand.atlas import with_texture_charts
 
     seen = _captured(making)
-    model = with_texture_charts(open_hand_model(seen.capture.handedness))
+    model = with_texture_charts(hand_model_of(making.config))
     part = sub_progress(making.progress, CAPTURED_SHARE, 0.95)
     result = personalize(seen.capture, seen.image, seen.mask, model, harp_settings(making.config), part)
     write_personalised(making.folder, result, {"evaluation": dict(making.identity)}, {}, force=True)
@@ -99,7 +120,7 @@ def make_from_prior(making: Making) -> None:
             fit.hand,
             prior.config.box,
             *seen,
-            open_hand_model(seen.capture.handedness),
+            hand_model_of(config),
             settings.avatar,
             name,
             said,
@@ -120,10 +141,10 @@ def make_mean(making: Making) -> None:
     with repeatable(making.config.seed):
         write_personal_avatar(
             making.folder,
-            mean_hand(prior, seen, settings.personalise),
+            mean_hand(prior, seen, settings.personalise, hand_model_of(making.config)),
             prior.config.box,
             *seen,
-            open_hand_model(seen.capture.handedness),
+            hand_model_of(making.config),
             settings.avatar,
             str(prior.provenance.get("name") or path.name),
             {"evaluation": dict(making.identity), "timings_s": {"codes": 0.0}},
@@ -164,15 +185,15 @@ def check_methods(names: tuple[str, ...], config: MakingConfig) -> None:
         if wanted is not None and path is None:
             raise InputError(f"method {name} needs a prior: add --{wanted.replace('_', '-')} with a NAME.palmprior")
         if path is not None:
-            check_prior_fits(read_prior(path), open_hand_model("right"))
+            check_prior_fits(read_prior(path), hand_model_of(config))
 
 
-def identity_of(name: str, sequence: RelitSequence, config: MakingConfig) -> dict[str, Any]:
+def identity_of(name: str, sequence: Subject, config: MakingConfig) -> dict[str, Any]:
     """All that decides what a method's avatar becomes, as JSON."""
     method = METHODS[name]
     prior = None if method.prior is None else getattr(config, method.prior)
     settings = None if method.settings is None else method.settings(config)
-    return identity_from(name, sequence.seen.frame.image, config, settings, prior, lpips=name != "harp")
+    return identity_from(name, sequence.photo.image, config, settings, prior, lpips=name != "harp")
 
 
 def prior_of(making: Making) -> Path:
@@ -193,7 +214,8 @@ def _settings(making: Making) -> PalmSettings:
 
 
 def _captured(making: Making) -> CapturedPhoto:
-    return captured(making.sequence, making.config.capture, sub_progress(making.progress, 0.0, CAPTURED_SHARE))
+    part = sub_progress(making.progress, 0.0, CAPTURED_SHARE)
+    return captured(making.sequence.photo, making.config.capture, part, hand_model_of(making.config))
 
 
 def _refined(making: Making, prior: Prior, settings: PalmSettings) -> Refined:
@@ -202,7 +224,7 @@ def _refined(making: Making, prior: Prior, settings: PalmSettings) -> Refined:
     if settings.outline is None:
         return Refined([seen], None, {"taken": False, "why": "the data set's own capture is exact"})
     here = sub_progress(making.progress, CAPTURED_SHARE, OUTLINE_SHARE)
-    model = open_hand_model(seen.capture.handedness)
+    model = hand_model_of(making.config)
     return refined_captures([seen], model, settings.outline, knows_surfaces(prior), here)
 
 
@@ -213,4 +235,5 @@ def _fit(making: Making, prior: Prior, seen: CapturedPhoto, settings: PalmSettin
     perceptual = perceptual_term(making.config.vgg16, making.config.lpips)
     here = sub_progress(making.progress, OUTLINE_SHARE, FITTED_SHARE)
     raw = settings.kind == "raw"
-    return fitted_hand(prior, seen, kept, shared, settings.personalise, perceptual, here, raw)
+    model = hand_model_of(making.config)
+    return fitted_hand(prior, seen, kept, shared, settings.personalise, perceptual, here, raw, model)

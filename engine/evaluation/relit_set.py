@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..avatar.texture_files import read_environment
+from ..datasets.hand_sequence import HandFrame
 from ..datasets.palm import PalmFrame, read_palm_folder
 from ..errors import DatasetError, InputError
 from ..files import read_json
@@ -64,6 +65,16 @@ class RelitSequence:
     """Other poses, in light B."""
     truth: Path | None
     """The avatar folder that the pictures were rendered from."""
+
+    @property
+    def photo(self) -> PalmFrame:
+        """What methods get."""
+        return self.seen.frame
+
+    @property
+    def training(self) -> tuple[HandFrame, ...]:
+        """More pictures for methods of several: a set of single photos has none."""
+        return ()
 
 
 def read_relit_set(root: Path | str, model: HandModel, count: int | None = None) -> tuple[RelitSequence, ...]:

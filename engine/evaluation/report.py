@@ -2,107 +2,159 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from .frame_scores import Scores
-from .harp_relit import UnitResult
+from ..errors import InputError
+from .measures import MEASURES, mean_scores
+from .protocols import HARP_RELIT, PROTOCOLS, Protocol
+from .unit import UnitResult
 
-REPORT_SCHEMA = 1
+REPORT_SCHEMA = 2
+MISSING = "–"
+LIGHT_SCORES = ("irradiance_error", "direction_cosine", "brightness")
 
 
 class Column(NamedTuple):
-    """Of the table."""
+    """Of a table."""
 
     title: str
     part: str
     """"unseen", "seen" or "light"."""
     score: str
-    digits: int
 
 
-COLUMNS = (
-    Column("PSNR", "unseen", "psnr_db", 2),
-    Column("SSIM", "unseen", "ssim", 3),
-    Column("LPIPS", "unseen", "lpips", 3),
-    Column("FLIP", "unseen", "flip", 3),
-    Column("IoU", "unseen", "iou", 3),
-    Column("seen PSNR", "seen", "psnr_db", 2),
-    Column("albedo PSNR", "unseen", "albedo_psnr_db", 2),
-    Column("(scaled)", "unseen", "albedo_scaled_psnr_db", 2),
-    Column("ΔE px", "unseen", "delta_e", 2),
-    Column("ΔE tone", "unseen", "tone_delta_e", 2),
-    Column("normal °", "unseen", "normal_deg", 2),
-    Column("light L2", "light", "irradiance_error", 3),
-    Column("light cos", "light", "direction_cosine", 3),
-    Column("light ×", "light", "brightness", 2),
-)
-MISSING = "–"
-
-
-def mean_scores(scores: Iterable[Scores]) -> Scores:
-    """Means of each score over those that have it."""
-    collected: dict[str, list[float]] = {}
-    for one in scores:
-        for name, value in one.items():
-            collected.setdefault(name, []).append(value)
-    return {name: statistics.fmean(values) for name, values in collected.items()}
+def columns_of(protocol: Protocol, summaries: Sequence[Mapping[str, Any]]) -> list[Column]:
+    """The protocol's scores, those that any method has; then what is said of seen pictures and of light, and as published."""
+    wanted = [Column(MEASURES[name].title, "unseen", name) for name in protocol.scores]
+    first = protocol.scores[0]
+    seen = protocol.scores if protocol.held_out else (first,)
+    wanted += [Column(f"seen {MEASURES[name].title}", "seen", name) for name in seen]
+    wanted += [Column(MEASURES[name].title, "light", name) for name in LIGHT_SCORES]
+    wanted += [Column(MEASURES[name].title, "unseen", name) for name in protocol.published]
+    return [column for column in wanted if any(column.score in summary[column.part] for summary in summaries)]
 
 
 def method_summary(results: Sequence[UnitResult]) -> dict[str, Any]:
     """One method: the mean over sequences of each sequence's mean, as PALM counts; medians of the colour errors beside it."""
-    by_sequence = [mean_scores(result.frames.values()) for result in results]
+    done = [result for result in results if result.failed is None]
+    by_sequence = [mean_scores(result.frames.values()) for result in done]
+    everything = [mean_scores([*result.seen_frames.values(), *result.frames.values()]) for result in done]
     summary: dict[str, Any] = {
-        "sequences": len(results),
-        "pictures": sum(len(result.frames) for result in results),
+        "sequences": len(done),
+        "failed": len(results) - len(done),
+        "pictures": sum(len(result.frames) for result in done),
         "unseen": mean_scores(by_sequence),
-        "seen": mean_scores(result.seen for result in results),
-        "light": mean_scores(result.light for result in results if result.light),
+        "seen": mean_scores(result.seen for result in done),
+        "all": mean_scores(everything),
+        "light": mean_scores(result.light for result in done if result.light),
         "median": {
             name: statistics.median(values)
             for name in ("delta_e", "tone_delta_e")
             if (values := [scores[name] for scores in by_sequence if name in scores])
         },
     }
-    seconds = [result.making_s for result in results if result.making_s is not None]
+    seconds = [result.making_s for result in done if result.making_s is not None]
     summary["making_s"] = statistics.fmean(seconds) if seconds else None
     return summary
 
 
 def report_of(
-    results: Sequence[UnitResult], methods: Sequence[str], settings: dict[str, Any], notes: Sequence[str]
+    results: Sequence[UnitResult],
+    methods: Sequence[str],
+    settings: dict[str, Any],
+    notes: Sequence[str],
+    protocol: Protocol,
 ) -> dict[str, Any]:
     """The report as JSON."""
+    failures = [f"{result.sequence}, {result.method}: {result.failed}" for result in results if result.failed]
     return {
         "schema_version": REPORT_SCHEMA,
+        "protocol": dataclasses.asdict(protocol),
         "settings": settings,
-        "notes": list(notes),
+        "notes": [*notes, *failures],
         "methods": {name: method_summary([result for result in results if result.method == name]) for name in methods},
         "units": [result._asdict() for result in results],
     }
 
 
-def table_of(report: dict[str, Any]) -> str:
-    """The report's methods as lines of text."""
-    heads = ["method", *(column.title for column in COLUMNS), "made in s"]
-    rows = [[name, *_cells(summary)] for name, summary in report["methods"].items()]
-    widths = [max(len(row[k]) for row in (heads, *rows)) for k in range(len(heads))]
+def table_of(report: dict[str, Any], protocol: Protocol) -> str:
+    """The report's methods as lines of text; the best of each score has a star."""
+    summaries = report["methods"]
+    columns = columns_of(protocol, list(summaries.values()))
+    best = [best_methods(column, summaries) for column in columns]
+    rows = [["method", *(column.title for column in columns), "made in s"]]
+    for name, summary in summaries.items():
+        cells = [
+            cell_text(column, summary) + ("*" if name in winners else " ")
+            for column, winners in zip(columns, best, strict=True)
+        ]
+        seconds = summary["making_s"]
+        rows.append([name, *cells, MISSING if seconds is None else f"{seconds:.0f}"])
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
     lines = [
         "  ".join(
             cell.ljust(width) if k == 0 else cell.rjust(width)
             for k, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
-        for row in (heads, *rows)
+        for row in rows
     ]
     return "\n".join([*lines, *report["notes"]])
 
 
-def _cells(summary: dict[str, Any]) -> list[str]:
-    values = [summary[column.part].get(column.score) for column in COLUMNS]
-    cells = [
-        MISSING if value is None else f"{value:.{column.digits}f}"
-        for value, column in zip(values, COLUMNS, strict=True)
-    ]
-    seconds = summary["making_s"]
-    return [*cells, MISSING if seconds is None else f"{seconds:.0f}"]
+def cell_text(column: Column, summary: Mapping[str, Any]) -> str:
+    """A table's number."""
+    value = summary[column.part].get(column.score)
+    return MISSING if value is None else f"{value:.{MEASURES[column.score].digits}f}"
+
+
+def best_methods(column: Column, summaries: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """Whose number is best as it is printed; nobody's where there is one method, or neither more nor less is better.
+
+    The true hand is the renderer's ceiling and no competitor.
+    """
+    measure = MEASURES[column.score]
+    values = {
+        name: round(summary[column.part][column.score], measure.digits)
+        for name, summary in summaries.items()
+        if column.score in summary[column.part] and name != "truth"
+    }
+    if measure.higher is None or len(values) < 2:
+        return set()
+    best = (max if measure.higher else min)(values.values())
+    return {name for name, value in values.items() if value == best}
+
+
+def protocol_of(report: Mapping[str, Any]) -> Protocol:
+    """The protocol that a report names."""
+    described = report.get("protocol")
+    name = described.get("name") if isinstance(described, dict) else None
+    return PROTOCOLS.get(str(name), HARP_RELIT)
+
+
+def checked_report(report: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A report that was read from a file. Raises InputError where pages cannot be made of it."""
+    if report.get("schema_version") != REPORT_SCHEMA:
+        raise InputError(f"{path} is a report of another version: evaluate again into its folder")
+    units, methods = report.get("units"), report.get("methods")
+    whole = isinstance(units, list) and isinstance(methods, dict) and isinstance(report.get("notes"), list)
+    if not whole or not all(_is_unit(unit) for unit in units or ()):
+        raise InputError(f"{path} is damaged: evaluate again into its folder")
+    return report
+
+
+def units_of(report: Mapping[str, Any]) -> list[UnitResult]:
+    """A report's results."""
+    return [UnitResult(**unit) for unit in report["units"]]
+
+
+def _is_unit(value: Any) -> bool:
+    if not isinstance(value, dict) or set(value) != set(UnitResult._fields):
+        return False
+    names = isinstance(value["sequence"], str) and isinstance(value["method"], str)
+    return names and all(
+        isinstance(value[part], dict) for part in ("seen", "frames", "light", "seen_frames", "pictures")
+    )

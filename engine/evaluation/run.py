@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -10,16 +11,20 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
-from ..errors import Cancelled
+from ..errors import Cancelled, InputError, MissingDependencyError, OutputError, PalmError
 from ..progress import Progress, silent, sub_progress
-from .harp_relit import ProtocolConfig, UnitResult, evaluate_unit
 from .relit_set import RelitSequence
+from .shots import JudgedSequence
+from .unit import ProtocolConfig, UnitResult, evaluate_unit
+
+log = logging.getLogger(__name__)
 
 POLL_S = 0.5
+AnySequence = RelitSequence | JudgedSequence
 
 
 def evaluate_all(
-    sequences: Sequence[RelitSequence],
+    sequences: Sequence[AnySequence],
     methods: Sequence[str],
     out: Path,
     config: ProtocolConfig,
@@ -28,8 +33,26 @@ def evaluate_all(
 ) -> list[UnitResult]:
     """Results by sequence and then method. Workers take whole sequences, because methods of one share what they fit.
 
-    A Cancelled from progress reaches the workers at their next step; what is finished stays and is used again. Raises PalmError.
+    A unit that cannot be done says why in its result, and the others go on; where none can, the first one's error is raised. A
+    Cancelled from progress reaches the workers at their next step; what is finished stays and is used again. Raises PalmError.
     """
+    results = _all_results(sequences, methods, out, config, workers, progress)
+    failed = [result for result in results if result.failed is not None]
+    if failed and len(failed) == len(results):
+        raise InputError(
+            f"nothing could be evaluated; first {failed[0].sequence}, {failed[0].method}: {failed[0].failed}"
+        )
+    return results
+
+
+def _all_results(
+    sequences: Sequence[AnySequence],
+    methods: Sequence[str],
+    out: Path,
+    config: ProtocolConfig,
+    workers: int,
+    progress: Progress,
+) -> list[UnitResult]:
     if workers <= 1:
         results = []
         for number, sequence in enumerate(sequences):
@@ -40,14 +63,24 @@ def evaluate_all(
 
 
 def _evaluate_sequence(
-    sequence: RelitSequence, methods: Sequence[str], out: Path, config: ProtocolConfig, progress: Progress
+    sequence: AnySequence, methods: Sequence[str], out: Path, config: ProtocolConfig, progress: Progress
 ) -> list[UnitResult]:
     results = []
     for number, method in enumerate(methods):
         part = sub_progress(progress, number / len(methods), (number + 1) / len(methods))
         part = _named(part, f"{sequence.name}, {method}")
-        results.append(evaluate_unit(sequence, method, out, config, part))
+        results.append(_evaluated(sequence, method, out, config, part))
     return results
+
+
+def _evaluated(sequence: AnySequence, method: str, out: Path, config: ProtocolConfig, progress: Progress) -> UnitResult:
+    try:
+        return evaluate_unit(sequence, method, out, config, progress)
+    except (Cancelled, OutputError, MissingDependencyError):
+        raise  # the next unit would fail too
+    except PalmError as error:
+        log.warning("%s, %s: %s", sequence.name, method, error)
+        return UnitResult(sequence.name, method, {}, {}, {}, None, {}, {}, str(error))
 
 
 def _named(progress: Progress, name: str) -> Progress:
@@ -58,7 +91,7 @@ def _named(progress: Progress, name: str) -> Progress:
 
 
 def _in_processes(
-    sequences: Sequence[RelitSequence],
+    sequences: Sequence[AnySequence],
     methods: Sequence[str],
     out: Path,
     config: ProtocolConfig,
@@ -103,7 +136,7 @@ def _begin_worker(stop: Event, threads: int) -> None:
     _stop.append(stop)
 
 
-def _in_worker(sequence: RelitSequence, methods: Sequence[str], out: Path, config: ProtocolConfig) -> list[UnitResult]:
+def _in_worker(sequence: AnySequence, methods: Sequence[str], out: Path, config: ProtocolConfig) -> list[UnitResult]:
     def checked(fraction: float, message: str = "", preview: Path | None = None) -> None:
         if _stop[0].is_set():
             raise Cancelled

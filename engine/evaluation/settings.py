@@ -11,6 +11,7 @@ from typing import Any
 
 from .. import __version__
 from ..files import sha256_of
+from ..hand.model import HandModel, load_hand_model, open_hand_model
 from ..methods.config import HarpConfig, quality
 from ..methods.detail import DetailConfig
 from ..methods.outline_fit import outline_config
@@ -38,6 +39,8 @@ class MakingConfig:
     seed: int = 0
     vgg16: Path | None = None
     lpips: Path | None = None
+    hand_model: Path | None = None
+    """MANO's, for sets of its parameters; None: the bundled hand."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,11 @@ def palm_settings(config: MakingConfig, kind: str, detail: bool = False) -> Palm
     )
 
 
+def hand_model_of(config: MakingConfig) -> HandModel:
+    """The right hand that avatars are of. Raises HandModelError."""
+    return open_hand_model("right") if config.hand_model is None else load_hand_model(config.hand_model)
+
+
 def harp_settings(config: MakingConfig) -> HarpConfig:
     """HARP has no finer quality than the standard one."""
     wanted = quality("standard" if config.quality == "paper" else config.quality)
@@ -95,6 +103,8 @@ def identity_of(
     }
     weights = {"vgg16": config.vgg16, "lpips": config.lpips if lpips else None}
     identity |= {kind: path.name for kind, path in weights.items() if path is not None}
+    if config.hand_model is not None:
+        identity["hand_model_sha256"] = sha256_of(config.hand_model)
     if prior is not None:
         identity |= {
             "prior_sha256": sha256_of(prior / WEIGHTS_FILE),

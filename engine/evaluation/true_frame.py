@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -9,11 +10,12 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ..avatar.texture_files import read_png
-from ..datasets.palm import load_frame
+from ..datasets.hand_sequence import load_pixels
+from ..datasets.palm import PalmFrame, load_frame
 from ..errors import DatasetError, InputError
 from ..lighting.color import linear_to_srgb, srgb_to_linear
 from ..rendering.crop import Crop, resample
-from .relit_set import LitFrame
+from .known_capture import KnownFrame
 
 
 class TrueFrame(NamedTuple):
@@ -23,6 +25,8 @@ class TrueFrame(NamedTuple):
     """[H,W,3] in [0,1]."""
     mask: Tensor
     """[H,W] bool."""
+    coverage: Tensor
+    """[H,W] in [0,1], how much of a pixel is hand."""
     intrinsics: Tensor
     """[3,3] px of this size."""
     world_to_camera: Tensor
@@ -33,17 +37,16 @@ class TrueFrame(NamedTuple):
     """[H,W,3] in [0,1], of the skin alone at edges too."""
 
 
-def true_frame(lit: LitFrame, longest_px: int | None = None) -> TrueFrame:
+def true_frame(frame: KnownFrame, albedo_file: Path | None = None, longest_px: int | None = None) -> TrueFrame:
     """Read a frame, scaled so that its longer side has `longest_px` pixels (None, or more than it has: as it is).
 
     Pictures are averaged in linear light. Raises DatasetError naming the file.
     """
-    frame = lit.frame
-    pixels = load_frame(frame)
+    pixels = _pixels(frame)
     longest = max(frame.height, frame.width)
     scale = min(1.0, (longest_px or longest) / longest)
     crop = Crop(0.0, 0.0, scale, max(1, round(frame.width * scale)), max(1, round(frame.height * scale)))
-    inside = pixels.mask.float()[..., None]
+    inside = pixels.mask[..., None]
     share = resample(inside, crop)
     mask = share[..., 0] > 0.5
     if not bool(mask.any()):
@@ -53,12 +56,14 @@ def true_frame(lit: LitFrame, longest_px: int | None = None) -> TrueFrame:
         None if pixels.normals is None else normalize(resample(pixels.normals * inside, crop), dim=-1) * mask[..., None]
     )
     albedo = None
-    if lit.albedo is not None:
-        albedo = linear_to_srgb(resample(srgb_to_linear(_albedo(lit)) * inside, crop) / behind).clamp(0, 1)
+    if albedo_file is not None:
+        skin = srgb_to_linear(_albedo(albedo_file, frame))
+        albedo = linear_to_srgb(resample(skin * inside, crop) / behind).clamp(0, 1)
         albedo = albedo * mask[..., None]
     return TrueFrame(
         linear_to_srgb(resample(srgb_to_linear(pixels.image_srgb), crop)).clamp(0, 1),
         mask,
+        share[..., 0],
         crop.intrinsics(torch.as_tensor(frame.intrinsics).float()),
         torch.as_tensor(frame.world_to_camera).float(),
         normals,
@@ -66,12 +71,30 @@ def true_frame(lit: LitFrame, longest_px: int | None = None) -> TrueFrame:
     )
 
 
-def _albedo(lit: LitFrame) -> Tensor:
-    assert lit.albedo is not None
+class _Pixels(NamedTuple):
+    image_srgb: Tensor
+    """[H,W,3] over black."""
+    mask: Tensor
+    """[H,W] in [0,1]"""
+    normals: Tensor | None
+
+
+def _pixels(frame: KnownFrame) -> _Pixels:
+    if isinstance(frame, PalmFrame):
+        pixels = load_frame(frame)
+        return _Pixels(pixels.image_srgb, pixels.mask.float(), pixels.normals)
+    image, mask = load_pixels(frame)
+    if mask is None:
+        raise DatasetError(f"{frame.image} has no mask: nothing tells the hand from what is behind it")
+    inside = torch.as_tensor(mask).float() / 255
+    return _Pixels(torch.as_tensor(image).float() / 255 * inside[..., None], inside, None)
+
+
+def _albedo(path: Path, frame: KnownFrame) -> Tensor:
     try:
-        values = torch.as_tensor(read_png(lit.albedo))
+        values = torch.as_tensor(read_png(path))
     except InputError as error:
-        raise DatasetError(f"{lit.albedo} cannot be read as a picture: copy the set again") from error
-    if values.shape != (lit.frame.height, lit.frame.width, 3):
-        raise DatasetError(f"{lit.albedo} has not its picture's size and colours: copy the set again")
+        raise DatasetError(f"{path} cannot be read as a picture: copy the set again") from error
+    if values.shape != (frame.height, frame.width, 3):
+        raise DatasetError(f"{path} has not its picture's size and colours: copy the set again")
     return values

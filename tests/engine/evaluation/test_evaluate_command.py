@@ -26,7 +26,7 @@ def test_report_table_and_sheet(relit_set, tmp_path, capsys):
     assert summary["unseen"]["psnr_db"] > 26
     assert summary["median"]["delta_e"] < 1
     with Image.open(out / "sheets" / "relit_00.png") as sheet:
-        # photo, its albedo, two frames, the last one's albedo; truth and one method, each with its caption
+        # the seen one, its albedo, two frames, the last one's albedo; truth and one method, each with its caption
         assert sheet.size == (5 * 64, 2 * (64 + 22))
 
 

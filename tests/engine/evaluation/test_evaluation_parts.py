@@ -14,12 +14,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "methods"))
 from palm_tiny import tiny_posed, tiny_prior
 
 from engine.errors import MissingDependencyError
-from engine.evaluation.harp_relit import UnitResult
 from engine.evaluation.known_capture import captured
+from engine.evaluation.measures import mean_scores
 from engine.evaluation.packages import metric_package
 from engine.evaluation.personal_fit import fitted_hand, mean_hand
+from engine.evaluation.protocols import HARP_RELIT
 from engine.evaluation.relit_set import read_relit_set
-from engine.evaluation.report import mean_scores, method_summary, report_of, table_of
+from engine.evaluation.report import method_summary, report_of, table_of
+from engine.evaluation.unit import UnitResult
 from engine.evaluation.unlit_avatar import unlit_field
 from engine.hand.model import open_hand_model
 from engine.methods.palm_avatar import personal_field
@@ -75,7 +77,7 @@ def test_a_missing_package_is_named():
 
 def result(sequence: str, values: list[float], delta_e: float) -> UnitResult:
     frames = {f"{k:04d}": {"psnr_db": value, "delta_e": delta_e} for k, value in enumerate(values)}
-    return UnitResult(sequence, "harp", {"psnr_db": 30.0}, frames, {"irradiance_error": 0.5}, 2.0)
+    return UnitResult(sequence, "harp", {"psnr_db": 30.0}, frames, {"irradiance_error": 0.5}, 2.0, {}, {})
 
 
 def test_means_are_of_sequences_and_medians_beside_them():
@@ -85,7 +87,7 @@ def test_means_are_of_sequences_and_medians_beside_them():
     assert summary["median"]["delta_e"] == 2
     assert (summary["sequences"], summary["pictures"], summary["making_s"]) == (3, 5, 2.0)
     assert mean_scores([{"a": 1.0}, {"a": 3.0, "b": 5.0}]) == {"a": 2.0, "b": 5.0}
-    table = table_of(report_of(results, ["harp"], {}, ["a note"]))
+    table = table_of(report_of(results, ["harp"], {}, ["a note"], HARP_RELIT), HARP_RELIT)
     assert len({len(line) for line in table.splitlines()[:2]}) == 1
     assert "33.33" in table
     assert table.endswith("a note")
@@ -108,7 +110,7 @@ def test_raw_codes_are_the_codes_themselves():
 def test_without_light_the_albedo_is_what_the_radiance_field_shows(relit_set):
     from palm_tiny import CONFIG
 
-    seen = captured(read_relit_set(relit_set, open_hand_model("right"))[0])
+    seen = captured(read_relit_set(relit_set, open_hand_model("right"))[0].photo)
     hand = mean_hand(tiny_prior(), seen, CONFIG)
     assert float(hand.unknowns.shape.abs().max()) == 0
     points = open_hand_model("right").v_template[::40]
@@ -127,7 +129,7 @@ def test_a_fit_is_kept_for_the_avatars_that_share_it(relit_set, tmp_path):
     from palm_tiny import CONFIG
 
     quick = dataclasses.replace(CONFIG, steps=3, shape_until=1, physical_from=2, warm_up=1, batches=1)
-    seen = captured(read_relit_set(relit_set, open_hand_model("right"))[0])
+    seen = captured(read_relit_set(relit_set, open_hand_model("right"))[0].photo)
     prior, kept = tiny_prior(), tmp_path / "codes.npz"
     first = fitted_hand(prior, seen, kept, {"seed": 0}, quick, pyramid_l1, silent)
     assert float(first.hand.unknowns.appearance.abs().max()) > 0

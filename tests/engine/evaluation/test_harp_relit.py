@@ -12,10 +12,11 @@ import pytest
 from engine.errors import Cancelled, DatasetError
 from engine.evaluation import personalisers
 from engine.evaluation.avatar_picture import PictureConfig
-from engine.evaluation.harp_relit import ProtocolConfig, evaluate_unit, evenly
 from engine.evaluation.personalisers import Method
 from engine.evaluation.relit_set import read_relit_set
 from engine.evaluation.run import evaluate_all
+from engine.evaluation.shots import evenly
+from engine.evaluation.unit import ProtocolConfig, evaluate_unit
 from engine.hand.model import open_hand_model
 
 CONFIG = ProtocolConfig(pictures=PictureConfig(longest_px=64))

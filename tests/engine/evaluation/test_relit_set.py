@@ -68,7 +68,7 @@ def test_what_is_missing_or_does_not_fit_is_named(relit_set, tmp_path, damage, m
 
 def test_truth_at_its_own_size_and_at_half(relit_set):
     lit = read_relit_set(relit_set, MODEL)[0].unseen[0]
-    whole, half = true_frame(lit), true_frame(lit, lit.frame.width // 2)
+    whole, half = true_frame(lit.frame, lit.albedo), true_frame(lit.frame, lit.albedo, lit.frame.width // 2)
     assert whole.mask.shape == (lit.frame.height, lit.frame.width)
     assert half.mask.shape == (lit.frame.height // 2, lit.frame.width // 2)
     assert half.intrinsics[0, 0] == pytest.approx(float(whole.intrinsics[0, 0]) / 2)
@@ -77,13 +77,13 @@ def test_truth_at_its_own_size_and_at_half(relit_set):
     # edges are of the skin's albedo, not darkened by what lies behind
     assert half.albedo_srgb[half.mask].min() > 0.4
     assert half.albedo_srgb[~half.mask].max() == 0
-    assert true_frame(lit, 10_000).mask.shape == whole.mask.shape
+    assert true_frame(lit.frame, lit.albedo, 10_000).mask.shape == whole.mask.shape
 
 
 def test_known_capture_is_the_sets_own(relit_set):
     sequence = read_relit_set(relit_set, MODEL)[0]
     frame = sequence.seen.frame
-    made = captured(sequence)
+    made = captured(sequence.photo)
     capture = made.capture
     assert made.mask.shape == made.image.shape[:2] == (frame.height, frame.width)
     assert (capture.handedness, capture.hand_model) == ("right", "open")
@@ -93,4 +93,4 @@ def test_known_capture_is_the_sets_own(relit_set):
     assert made.mask[rows.clip(0, frame.height - 1), columns.clip(0, frame.width - 1)].mean() > 0.8
     assert known_capture(frame, MODEL).capture.image_sha256 == capture.image_sha256
     with pytest.raises(ValueError, match="known or detected"):
-        captured(sequence, "guessed")
+        captured(sequence.photo, "guessed")
