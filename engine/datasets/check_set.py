@@ -95,7 +95,7 @@ def check_set(
         _look_at_keypoints(sequence, findings)
         if model is not None and layout.needs_mano:
             _compare_joints(report, sequence, model, findings)
-        progress(0.0, f"sequence {report.sequences}: {sequence.name}, {plural(len(sequence), 'picture')}")
+        progress(0.0, f"sequence {report.sequences}: {plural(len(sequence), 'picture')}")
         if pixels:
             for _, problem in decoded(sequence.frames, _load, _quiet(progress, report.sequences)):
                 if problem is None:

@@ -174,10 +174,10 @@ def matched_fits(folder: Path, pictures: list[int], findings: Findings) -> tuple
             return plain, ["unsmoothed poses: the smoothed ones do not match them"]
         matched = dict(zip(plain, smooth.values(), strict=True))
         shifted = [number for number, path in matched.items() if int(path.stem.split("_")[0]) != number]
-        note = (
-            f"smoothed poses are numbered by position: from frame {shifted[0]} on they were matched through metro_mano/"
-        )
-        return matched, [note] if shifted else []
+        if not shifted:
+            return matched, []
+        note = f"from frame {shifted[0]} on they were matched through metro_mano/"
+        return matched, [f"smoothed poses are numbered by position: {note}"]
     if not plain and by_position and list(smooth) != pictures:
         raise DatasetError(
             f"{folder / FITS[0]} numbers its {len(smooth)} poses by position, and pictures are numbered {pictures[0]} to"
