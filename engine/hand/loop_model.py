@@ -24,13 +24,17 @@ FIELD_OF_FILE = {
     "cap_faces": "cap_faces",
     "vt": "uv",
     "ft": "uv_faces",
+    "forearm_weight": "forearm_weight",
+    "elbow_regressor": "elbow_regressor",
 }
 """What refinement changes: its name in a model file, and in a HandModel."""
 
 
 def loop_model(model: HandModel, levels: int = 1) -> HandModel:
     """The hand with 4^levels as many triangles and rounded facets; joints and its first vertices stay. levels ≥ 0."""
-    names = {file: ours for file, ours in FIELD_OF_FILE.items() if len(model.uv) or file not in ("vt", "ft")}
+    names = {file: ours for file, ours in FIELD_OF_FILE.items() if getattr(model, ours) is not None}
+    if not len(model.uv):
+        names = {file: ours for file, ours in names.items() if file not in ("vt", "ft")}
     arrays = {file: getattr(model, ours).cpu().numpy() for file, ours in names.items()}
     arrays = {
         file: values.astype(np.float64) if values.dtype.kind == "f" else values for file, values in arrays.items()

@@ -126,11 +126,14 @@ def refined_fields(fields: Mapping[str, np.ndarray], levels: int) -> dict[str, n
         step = loop_step(faces, count, result.get("cap_faces", np.zeros(len(faces), bool)))
         for name in ("v_template", "shapedirs"):
             result[name] = step.refine(step.sharpened(result[name]) if level == 0 else result[name])
-        for name in ("posedirs", "weights"):
-            result[name] = step.refine(result[name])
-        regressor = result["J_regressor"]
-        kept = np.pad(regressor, ((0, 0), (0, len(step.edges))))
-        result["J_regressor"] = kept if level == 0 else step.refine_regressor(regressor)
+        for name in ("posedirs", "weights", "forearm_weight"):
+            if name in result:
+                result[name] = step.refine(result[name])
+        for name in ("J_regressor", "elbow_regressor"):
+            if name in result:
+                rows = np.atleast_2d(result[name])
+                kept = np.pad(rows, ((0, 0), (0, len(step.edges)))) if level == 0 else step.refine_regressor(rows)
+                result[name] = kept.reshape(*result[name].shape[:-1], -1)
         result["f"] = step.faces
         for name in ("palm_weight", "nail_vertices"):
             if name in result:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .forearm import bend_forearm, posed_elbow
 from .model import HandModel
 from .rotations import axis_angle_to_matrix
 
@@ -26,6 +27,8 @@ class HandOutput(NamedTuple):
     """[*,V,3] shaped, unposed, without correctives."""
     rest_joints: Tensor
     """[*,16,3]."""
+    elbow: Tensor | None = None
+    """[*,3], of a hand with forearm."""
 
 
 def shape_hand(model: HandModel, betas: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,16 +75,22 @@ def skin(vertices: Tensor, transforms: Tensor, weights: Tensor) -> Tensor:
 
 
 def hand_forward(
-    model: HandModel, betas: Tensor, global_orient: Tensor, hand_pose: Tensor, transl: Tensor | None = None
+    model: HandModel,
+    betas: Tensor,
+    global_orient: Tensor,
+    hand_pose: Tensor,
+    transl: Tensor | None = None,
+    forearm: Tensor | None = None,
 ) -> HandOutput:
     """The posed hand.
 
     betas [*,≤10]; global_orient [*,3] and hand_pose [*,45] axis-angle radians, absolute (flat hand = 0);
-    transl [*,3] metres. Batch dimensions broadcast. As in smplx, the global rotation turns about the
-    rest wrist and transl is added after it.
+    transl [*,3] metres; forearm [*,3] its rotation about the wrist, relative to the hand (`bend_forearm`; None: straight).
+    Batch dimensions broadcast. As in smplx, the global rotation turns about the rest wrist and transl is added after it.
     """
     transl = torch.zeros_like(global_orient) if transl is None else transl
-    batch = torch.broadcast_shapes(*(value.shape[:-1] for value in (betas, global_orient, hand_pose, transl)))
+    given = (betas, global_orient, hand_pose, transl, *(() if forearm is None else (forearm,)))
+    batch = torch.broadcast_shapes(*(value.shape[:-1] for value in given))
     axis_angles = torch.cat([global_orient.expand(*batch, 3), hand_pose.expand(*batch, 45)], dim=-1)
     rotations = axis_angle_to_matrix(axis_angles.unflatten(-1, (16, 3)))
     rest_vertices, rest_joints = shape_hand(model, betas)
@@ -89,7 +98,14 @@ def hand_forward(
     transforms = joint_transforms(rotations, rest_joints.expand(*batch, 16, 3), model.parents)
     shift = torch.nn.functional.pad(transl.expand(*batch, 3)[..., None, :, None], (3, 0, 0, 1))
     transforms = transforms + shift
-    vertices = skin(corrected, transforms, model.skinning_weights)
+    weights, arm = model.skinning_weights, transforms[..., 0, :, :]
+    bent = transforms
+    if forearm is not None:
+        bent, weights = bend_forearm(model, transforms, rest_joints[..., 0, :], forearm.expand(*batch, 3))
+        arm = bent[..., -1, :, :]
+    vertices = skin(corrected, bent, weights)
     joints = (transforms[..., :3, :3] @ rest_joints[..., None])[..., 0] + transforms[..., :3, 3]
     keypoints = torch.cat([joints, vertices[..., model.tip_vertices, :]], dim=-2)
-    return HandOutput(vertices, joints, keypoints, transforms, rest_vertices, rest_joints)
+    return HandOutput(
+        vertices, joints, keypoints, transforms, rest_vertices, rest_joints, posed_elbow(model, rest_vertices, arm)
+    )

@@ -21,6 +21,9 @@ from .normals import vertex_normals
 log = logging.getLogger(__name__)
 
 OPEN_HAND = Path(__file__).parents[2] / "assets" / "hand" / "open_hand_right.npz"
+OPEN_FOREARM = OPEN_HAND.with_name("open_forearm_right.npz")
+TEMPLATES = {"hand": OPEN_HAND, "forearm": OPEN_FOREARM}
+"""The open hand alone, and the same hand with its forearm."""
 MANO_TIP_VERTICES = (745, 317, 444, 556, 673)
 """Fingertips of MANO's 778-vertex mesh, thumb to little finger, as HARP and smplx choose them."""
 
@@ -62,6 +65,11 @@ class HandModel:
     side: str
     """"right" or "left"."""
     name: str
+    forearm_weight: Tensor | None = None
+    """[V] the part of the wrist's skinning weight that stays with the forearm when the wrist bends (`forearm.py`); None for a
+    hand that ends at the wrist."""
+    elbow_regressor: Tensor | None = None
+    """[V], sums to 1: the elbow in the rest pose."""
 
     @property
     def parents(self) -> tuple[int, ...]:
@@ -81,13 +89,18 @@ class HandModel:
         return dataclasses.replace(self, **changed)
 
 
-def open_hand_model(side: str = "right", dtype: torch.dtype = torch.float32) -> HandModel:
-    """The bundled open hand; the left one is its mirror image in X."""
+def open_hand_model(side: str = "right", dtype: torch.dtype = torch.float32, template: str = "hand") -> HandModel:
+    """The bundled open hand; the left one is its mirror image in X. template: one of TEMPLATES.
+
+    With the forearm the hand's skin has the same vertices first, and the forearm is stiff unless it is bent on purpose.
+    """
     from .mirror import mirror_model
 
     if side not in ("right", "left"):
         raise HandModelError(f"hand side {side!r} is neither 'right' nor 'left'")
-    model = load_hand_model(OPEN_HAND, dtype=dtype)
+    if template not in TEMPLATES:
+        raise HandModelError(f"hand template {template!r} is unknown: choose one of {', '.join(TEMPLATES)}")
+    model = load_hand_model(TEMPLATES[template], dtype=dtype)
     return model if model.side == side else mirror_model(model)
 
 
@@ -132,6 +145,8 @@ def hand_model_from_fields(
         palm_weight=real("palm_weight", _palm_from_normals(vertices, faces)),
         side=side,
         name=str(fields.get("name", Path(source).stem)),
+        forearm_weight=real("forearm_weight", None) if "forearm_weight" in fields else None,
+        elbow_regressor=real("elbow_regressor", None) if "elbow_regressor" in fields else None,
     )
 
 

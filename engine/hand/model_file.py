@@ -1,7 +1,7 @@
 """Reading and checking the arrays of a hand model file. NumPy only.
 
 Fields are MANO's: v_template [V,3], shapedirs [V,3,B], posedirs [V,3,135], J_regressor [16,V], weights [V,16], f [F,3],
-kintree_table [2,16], hands_mean [45]; ours are optional (design notes in assets/hand).
+kintree_table [2,16], hands_mean [45]; ours are optional (see `HandModel`).
 """
 
 from __future__ import annotations
@@ -84,6 +84,8 @@ def _checked(raw: dict[str, Any], path: Path) -> dict[str, np.ndarray]:
         "cap_faces": (len(fields["f"]),),
         "nail_vertices": (count,),
         "palm_weight": (count,),
+        "forearm_weight": (count,),
+        "elbow_regressor": (count,),
     }
     for name, expected in shapes.items():
         if name in fields:
@@ -95,6 +97,10 @@ def _checked(raw: dict[str, Any], path: Path) -> dict[str, np.ndarray]:
         _check_indices(fields, "ft", len(fields["vt"]), path)
     if "tip_vertices" in fields:
         _check_indices(fields, "tip_vertices", count, path)
+    if ("forearm_weight" in fields) != ("elbow_regressor" in fields):
+        raise HandModelError(f"hand model {path} has only one of forearm_weight and elbow_regressor: give both or none")
+    if "forearm_weight" in fields:
+        _check_forearm(fields, path)
     parents = fields["kintree_table"][0].astype(np.int64).copy()
     parents[0] = -1
     if tuple(parents) != MANO_PARENTS:
@@ -102,6 +108,17 @@ def _checked(raw: dict[str, Any], path: Path) -> dict[str, np.ndarray]:
     if not np.allclose(fields["weights"].sum(1), 1.0, atol=1e-3):
         raise HandModelError(f"hand model {path}: the rows of weights do not sum to 1; the file is damaged")
     return fields
+
+
+def _check_forearm(fields: dict[str, np.ndarray], path: Path) -> None:
+    for name in ("forearm_weight", "elbow_regressor"):
+        fields[name] = numbers(fields[name], f"hand model {path}: {name}", HandModelError)
+    share, whole = fields["forearm_weight"], fields["weights"][:, 0]
+    if share.min() < 0 or (share > whole + 1e-4).any() or abs(fields["elbow_regressor"].sum() - 1) > 1e-3:
+        raise HandModelError(
+            f"hand model {path}: forearm_weight is no part of the wrist's weights, or elbow_regressor does not sum to 1;"
+            " the file is damaged"
+        )
 
 
 def _check_shape(array: np.ndarray, expected: tuple[int | None, ...], name: str, path: Path) -> None:

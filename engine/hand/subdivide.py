@@ -44,6 +44,7 @@ def subdivide_model(model: HandModel, levels: int = 1) -> HandModel:
     for _ in range(levels):
         split = split_faces(model.faces, len(model.v_template))
         uv_split = split_faces(model.uv_faces, len(model.uv))
+        share, elbow = model.forearm_weight, model.elbow_regressor
         model = dataclasses.replace(
             model,
             v_template=interpolate(model.v_template, split.edges),
@@ -57,6 +58,8 @@ def subdivide_model(model: HandModel, levels: int = 1) -> HandModel:
             uv=interpolate(model.uv, uv_split.edges) if len(model.uv) else model.uv,
             uv_faces=uv_split.faces if len(model.uv) else model.uv_faces.repeat_interleave(4, 0),
             cap_faces=model.cap_faces.repeat_interleave(4, 0),
+            forearm_weight=None if share is None else interpolate(share, split.edges),
+            elbow_regressor=None if elbow is None else torch.nn.functional.pad(elbow, (0, len(split.edges))),
         )
     return model
 

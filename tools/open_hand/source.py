@@ -43,8 +43,10 @@ class RawHands:
     bone_labels: tuple[str, ...]
 
 
-def sample_adults(count: int, seed: int) -> RawHands:
+def sample_adults(count: int, seed: int, rings: int = STUB_RINGS) -> RawHands:
     """`count` adults of 21–70 years over all of anny's phenotypes and hand sliders, half of them women.
+
+    rings: how many edge rings beyond the hand are kept; 10 reach the elbow.
 
     Age, height, weight, muscle and proportions follow anny's population statistics (calibrated to WHO data);
     ancestry is uniform; the sliders are normal with HAND_SLIDERS' deviations. Deterministic for a seed.
@@ -56,7 +58,7 @@ def sample_adults(count: int, seed: int) -> RawHands:
     torch.manual_seed(seed)
     body = anny.Anny(rig="anny", topology="makehuman-quads", phenotypes="all", local_changes=list(HAND_SLIDERS))
     hand = anny.Anny(rig="anny-hand.R", topology="hand.R")
-    kept, quads = _cut_hand(body, hand.base_mesh_vertex_indices.numpy())
+    kept, quads = _cut_hand(body, hand.base_mesh_vertex_indices.numpy(), rings)
 
     ages = torch.distributions.Uniform(*(torch.tensor(a, dtype=body.dtype) for a in ADULT_AGES))
     gender = torch.distributions.Bernoulli(torch.tensor(0.5, dtype=body.dtype))
@@ -78,7 +80,7 @@ def sample_adults(count: int, seed: int) -> RawHands:
     )  # fmt: skip
 
 
-def _cut_hand(body, hand_base_indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _cut_hand(body, hand_base_indices: np.ndarray, rings: int) -> tuple[np.ndarray, np.ndarray]:
     """Indices of the hand's and stub's vertices in the body, hand first and rings outwards, and their quads."""
     position = {int(b): i for i, b in enumerate(body.base_mesh_vertex_indices.numpy())}
     hand = np.array([position[int(b)] for b in hand_base_indices])
@@ -86,7 +88,7 @@ def _cut_hand(body, hand_base_indices: np.ndarray) -> tuple[np.ndarray, np.ndarr
     inside = np.zeros(len(position), bool)
     inside[hand] = True
     parts = [hand]
-    for _ in range(STUB_RINGS):
+    for _ in range(rings):
         touching = inside[faces].any(1) & ~inside[faces].all(1)
         ring = np.unique(faces[touching])
         ring = ring[~inside[ring]]
