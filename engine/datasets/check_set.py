@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ OUTSIDE = 0.5
 """Of a hand's keypoints; a frame that has more of them outside its picture does not show the hand, or has another camera."""
 FAR_M = 0.02
 """Mean distance between annotated joints and the posed model's, from which on conventions or releases are mixed."""
+TOLD_EVERY_S = 0.3
 POSED_FRAMES = 200
 """Of a sequence, at most, whose joints are compared with the posed model's."""
 
@@ -105,6 +108,20 @@ def check_set(
     if found == "palm":
         _look_at_scans(report, root, findings, progress, pixels)
     return report
+
+
+def told_now_and_then(progress: Progress) -> Callable[[], None]:
+    """A watch of findings: tells how many files were looked at, and can cancel, a few times a second."""
+    looked, last = 0, time.monotonic()
+
+    def watch() -> None:
+        nonlocal looked, last
+        looked += 1
+        if time.monotonic() - last >= TOLD_EVERY_S:
+            last = time.monotonic()
+            progress(0.0, f"reading: {looked} pictures so far")
+
+    return watch
 
 
 def _quiet(progress: Progress, number: int) -> Progress:

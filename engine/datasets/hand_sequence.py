@@ -89,7 +89,7 @@ class SequencePixels(NamedTuple):
 
 def load_pixels(frame: HandFrame) -> SequencePixels:
     """Decode a frame's picture and mask. Raises DatasetError naming the file that cannot be decoded or has another size."""
-    image = read_picture(frame.image, lambda picture: picture.convert("RGB"))
+    image = read_picture(frame.image, _coloured)
     _check_size(image, frame.image, frame)
     if frame.mask is None:
         return SequencePixels(image, None)
@@ -103,10 +103,16 @@ def load_pixels(frame: HandFrame) -> SequencePixels:
     return SequencePixels(image, mask)
 
 
+def _coloured(picture: Image.Image) -> Image.Image:
+    """RGB of any 8-bit picture; deep ones are kept for the caller to refuse."""
+    plain = plain_mode(picture)
+    return plain.convert("RGB") if plain.mode in ("L", "RGBA") else plain
+
+
 def _grey(picture: Image.Image) -> Image.Image:
     """The one channel of a mask: the first of coloured ones."""
     plain = plain_mode(picture)
-    return plain if plain.mode == "L" else plain.getchannel(0).convert("L")
+    return plain.getchannel(0) if plain.mode in ("RGB", "RGBA") else plain
 
 
 def _check_size(pixels: np.ndarray, path: Path, frame: HandFrame) -> None:

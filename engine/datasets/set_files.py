@@ -32,8 +32,10 @@ RIGHT_TO_LEFT = np.tile([1.0, -1.0, -1.0], 15)
 class Findings:
     """What is wrong with a set. Raised at once, or, where parts may be left out, kept with a line each."""
 
-    def __init__(self, keep_incomplete: bool = False):
+    def __init__(self, keep_incomplete: bool = False, watch: Callable[[], None] = lambda: None):
+        """watch: called again and again while files are looked at; may raise to stop the reading."""
         self.keep_incomplete = keep_incomplete
+        self.watch = watch
         self.problems: list[str] = []
         self.count = 0
 
@@ -138,7 +140,10 @@ def sized_alike(
 
     Complains of pictures that have another one or cannot be opened.
     """
-    sizes = {number: findings.attempt(picture_size, path) for number, path in pictures.items()}
+    sizes = {}
+    for number, path in pictures.items():
+        findings.watch()
+        sizes[number] = findings.attempt(picture_size, path)
     known = Counter(value for value in sizes.values() if value is not None)
     if not known:
         return {}, size or (0, 0)

@@ -21,6 +21,8 @@ TIP_LAST = [0, 13, 14, 15, 16, 1, 2, 3, 17, 4, 5, 6, 18, 10, 11, 12, 19, 7, 8, 9
 """Of the project's keypoints, in the order of HARP, FreiHAND and HanCo: wrist, thumb to little finger from root to tip."""
 TIP_FIRST = [16, 15, 14, 13, 17, 3, 2, 1, 18, 6, 5, 4, 19, 12, 11, 10, 20, 9, 8, 7, 0]
 """In InterHand2.6M's order: each finger from tip to root, the wrist last."""
+KNUCKLE = 4
+"""The middle finger's first joint."""
 
 
 def hand_with_mean(side: str = "right") -> HandModel:
@@ -45,14 +47,16 @@ class PosedHand(NamedTuple):
 
 
 def posed_hands(side: str, count: int, centre: tuple[float, float, float], seed: int = 0) -> list[PosedHand]:
-    """Hands of one person about a place, metres."""
+    """Hands of one person whose middle knuckle is near a place, metres."""
     model, generator = hand_with_mean(side), np.random.default_rng(seed)
     betas, hands = generator.normal(0, 1, 10), []
     for _ in range(count):
         relative, orient = generator.normal(0, 0.25, 45), generator.normal(0, 0.8, 3)
         pose = relative + model.hands_mean.numpy()
-        transl = np.array(centre) + generator.normal(0, 0.02, 3)
-        output = hand_forward(model, *(torch.as_tensor(v) for v in (betas, orient, pose, transl)))
+        given = [torch.as_tensor(values) for values in (betas, orient, pose)]
+        place = np.array(centre) + generator.normal(0, 0.01, 3)
+        transl = place - hand_forward(model, *given).keypoints[KNUCKLE].numpy()
+        output = hand_forward(model, *given, torch.as_tensor(transl))
         hands.append(
             PosedHand(betas, orient, pose, relative, transl, output.keypoints.numpy(), output.rest_joints[0].numpy())
         )

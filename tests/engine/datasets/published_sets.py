@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from published_hands import TIP_FIRST, TIP_LAST, PosedHand, looking_camera, posed_hands, write_picture
+from published_hands import TIP_FIRST, TIP_LAST, PosedHand, hand_with_mean, looking_camera, posed_hands, write_picture
 from scipy.spatial.transform import Rotation
+
+from engine.datasets.palm import Camera, SubjectFrame, write_palm_subject
+from engine.datasets.palm_files import SubjectPoses
 
 Truth = dict[str, np.ndarray]
 
@@ -176,4 +179,47 @@ def make_hamer(root: Path, sides: tuple[str, ...] = ("right",), count: int = 2) 
         (root / "results" / f"{stem}.pkl").write_bytes(pickle.dumps(hamer_output(shown, focal)))
         for side, hand in shown.items():
             truth[side][stem] = focal * hand.keypoints[:, :2] / hand.keypoints[:, 2:] + np.array(size) / 2
+    return truth
+
+
+PALM_SIZE = (80, 60)
+
+
+def write_subject(root: Path, name: str, own: bool = False, side: str = "right") -> dict[str, np.ndarray]:
+    """A subject of two poses and two cameras; own: with this project's labels, the poses' mean taken as flat."""
+    (width, height), hands = PALM_SIZE, posed_hands(side, 2, (0.0, 0.0, 0.0))
+    cameras, truth, frames = {}, {}, []
+    for index in range(2):
+        rotation, place = looking_camera(index, 0.7)
+        matrix = np.eye(4)
+        matrix[:3, :3], matrix[:3, 3] = rotation, -rotation @ place
+        cameras[f"MCU_0{index + 1}"] = Camera(
+            np.array([[120.0, 0, 41.5], [0, 121.0, 29.0], [0, 0, 1]]), matrix, height, width
+        )
+    rows, columns = np.mgrid[:height, :width]
+    for index, hand in enumerate(hands):
+        for camera, (intrinsics, matrix, *_) in cameras.items():
+            seen = (hand.keypoints @ matrix[:3, :3].T + matrix[:3, 3]) @ intrinsics.T
+            label = f"{camera}/{index + 1:06d}"
+            truth[label] = seen[:, :2] / seen[:, 2:]
+            disc = np.hypot(columns - 40, rows - 30) < 22 + index
+            frames.append(SubjectFrame(index, camera, np.full((height, width, 3), 0.5), disc, disc))
+            if own:
+                values = {
+                    "keypoints_3d": hand.keypoints.round(6).tolist(),
+                    "keypoints_2d": truth[label].round(3).tolist(),
+                    "mano": {"side": side},
+                }
+                path = root / name / "labels" / camera / f"{index + 1:06d}.json"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(values))
+    poses = SubjectPoses(
+        hands[0].betas, *(np.stack([getattr(hand, key) for hand in hands]) for key in ("orient", "pose", "transl"))
+    )
+    mean = np.zeros(45) if own else hand_with_mean().hands_mean.numpy()
+    labels = root / name / "labels"
+    kept = labels.rename(root / "kept") if own else None
+    write_palm_subject(root, name, cameras, poses, frames, mean, force=True)
+    if kept is not None:
+        kept.rename(labels)
     return truth
