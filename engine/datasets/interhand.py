@@ -1,6 +1,7 @@
 """Reader of InterHand2.6M: many cameras around one or two hands, MANO by NeuralAnnot.
 
     ROOT/images/{train,val,test}/CaptureN/SEQUENCE/camXXXXXX/imageNNNNN.jpg          334×512
+         [masks/SPLIT/CaptureN/SEQUENCE/camXXXXXX/imageNNNNN.png         not of the set: yours, 255 = hand]
          annotations/SPLIT/InterHand2.6M_SPLIT_camera.json              (release 1.0; 0.0: annotations/all/…)
                                        _MANO_NeuralAnnot.json, _joint_3d.json
 
@@ -11,8 +12,9 @@
 Positions are millimetres of the capture's world, MANO's `trans` is metres of it; camrot turns world into camera and campos is
 the camera's place, so t = −R·campos/1000. Poses are relative to MANO's mean pose. The left hand's are of MANO_LEFT with the
 sign of its first shape directions mended (smplx issue 48), as `load_hand_model` reads it. Joints: 21 of the right hand, then
-21 of the left, thumb to little finger, each from the tip to the root, the wrist last. There are no masks. Principal points are
-used as they are written. Names in annotation files are never made paths: pictures are found by listing folders.
+21 of the left, thumb to little finger, each from the tip to the root, the wrist last. The set has no masks: those of a
+segmentation may be put into masks/, others rendered (`rendered_masks`). Principal points are used as they are written. Names
+in annotation files are never made paths: pictures are found by listing folders.
 """
 
 from __future__ import annotations
@@ -219,6 +221,8 @@ class _View(NamedTuple):
 
     name: str
     pictures: dict[int, Path]
+    masks: dict[int, Path]
+    """Empty where there are none."""
     intrinsics: np.ndarray
     world_to_camera: np.ndarray
     size: tuple[int, int]
@@ -248,7 +252,8 @@ def _recording(
             continue
         frames = _frames(side, seen, hands, views, capture, annotations, mean_pose(model, side, WHAT), findings)
         if frames:
-            notes = ["no masks: the set has none", *([UNPOSED] if model is None else [])]
+            notes = [] if any(view.masks for view in views) else ["no masks: the set has none"]
+            notes += [UNPOSED] if model is None else []
             if len(seen) < len(moments):
                 notes.append(
                     f"{plural(len(moments) - len(seen), 'moment')} of {len(moments)} without a {side} hand left out"
@@ -283,7 +288,22 @@ def _view(
     if pictures:
         pinhole(intrinsics, size, f"{where}, camera {name}")
     matrix = rigid(rotation, -rotation @ position / 1000, f"{where}, camrot: {name}")
-    return _View(name, pictures, intrinsics, matrix, size)
+    masks = _masks(place, pictures, size, findings)
+    if masks:
+        pictures = {number: path for number, path in pictures.items() if number in masks}
+    return _View(name, pictures, masks, intrinsics, matrix, size)
+
+
+def _masks(place: Path, pictures: Mapping[int, Path], size: tuple[int, int], findings: Findings) -> dict[int, Path]:
+    """Masks that the user has put beside a camera's pictures; complains of pictures without one."""
+    root = place.parents[4]
+    masks = numbered(root / "masks" / place.relative_to(root / "images"), r"image(\d{1,9})\.png", findings)
+    missing = [number for number in pictures if number not in masks]
+    if masks and missing:
+        findings.complain(
+            f"{place} has {plural(len(missing), 'picture')} without a mask (image{some(missing)}): make them too"
+        )
+    return sized_alike({n: path for n, path in masks.items() if n in pictures}, findings, size)[0]
 
 
 def _frames(
@@ -309,7 +329,7 @@ def _frames(
                 number=number,
                 camera=view.name,
                 image=view.pictures[number],
-                mask=None,
+                mask=view.masks.get(number),
                 intrinsics=view.intrinsics,
                 world_to_camera=view.world_to_camera,
                 height=view.size[1],

@@ -61,6 +61,8 @@ def read_annotations(path: Path, kind: type, most_bytes: int = LARGEST_SET_JSON)
     """The dict or list in a JSON file. Raises DatasetError naming a file that is missing, too large or something else."""
     try:
         size = path.stat().st_size
+        if not path.is_file():
+            raise DatasetError(f"{path} is not a file: copy it again")
         if size > most_bytes:
             raise DatasetError(
                 f"{path} has {size >> 20} MB, more than the {most_bytes >> 20} MB that are read: copy it again"
@@ -120,7 +122,7 @@ def numbered(folder: Path, pattern: str, findings: Findings) -> dict[int, Path]:
         return {}
     for path in sorted(folder.iterdir()):
         match = re.fullmatch(pattern, path.name)
-        if match is None:
+        if match is None or not path.is_file():
             odd += [] if path.name.startswith(".") else [path.name]
             continue
         number = int(match[1])

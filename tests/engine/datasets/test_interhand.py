@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from published_hands import assert_reprojects, hand_with_mean
+from published_hands import assert_reprojects, hand_with_mean, write_picture
 from published_sets import make_interhand
 
 from engine.datasets.hand_sequence import load_pixels
@@ -123,6 +124,18 @@ def test_invalid_joints_are_nan_and_frames_of_the_other_hand_left_out(root):
     assert "1 moment of 3 without a right hand left out" in sequence.notes
 
 
+def test_masks_of_ones_own_are_found_beside_the_pictures(root):
+    place = root / "masks/test/Capture0/ROM03_RT_No_Occlusion/cam400262"
+    for number in (12966, 13194):
+        write_picture(place / f"image{number}.png", (334, 512), 255)
+    findings = Findings(keep_incomplete=True)
+    (sequence,) = read_interhand(root, MODEL, None, findings)
+    assert "cam400262 has 1 picture without a mask (image13080): make them too" in findings.problems[0]
+    masked = [frame.label for frame in sequence.frames if frame.mask is not None]
+    assert masked == ["cam400262/image12966", "cam400262/image13194"] and len(sequence) == 5
+    assert sequence.notes == () and load_pixels(sequence.frames[0]).mask.min() == 255
+
+
 MANO, CAMERA, JOINTS = (ANNOTATIONS.format(kind) for kind in ("MANO_NeuralAnnot", "camera", "joint_3d"))
 VIEW = "images/test/Capture0/ROM03_RT_No_Occlusion/cam400262"
 DAMAGES = {
@@ -193,6 +206,16 @@ DAMAGES = {
         lambda r: shutil.copy(r / VIEW / "image13080.jpg", r / VIEW / "image013080.jpg"),
         "has number 13080 twice",
         6,
+    ),
+    "a pipe that never ends": (
+        lambda r: [(r / VIEW / "image13080.jpg").unlink(), os.mkfifo(r / VIEW / "image13080.jpg")],
+        r"holds image13080\.jpg, named otherwise",
+        5,
+    ),
+    "a folder of poses": (
+        lambda r: [(r / MANO).unlink(), (r / MANO).mkdir()],
+        "NeuralAnnot.json is not a file",
+        0,
     ),
     "joints of one hand": (
         lambda r: edit(r / JOINTS, lambda v: v["0"]["12966"].update(world_coord=np.zeros((21, 3)).tolist())),

@@ -1,0 +1,56 @@
+"""Masks for sets that have none: the outline of the posed hand model, as XHand uses InterHand2.6M.
+
+Such a mask knows nothing of sleeves, rings, the other hand or an object in front, and ends where the model's wrist does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..avatar.texture_files import write_png8
+from ..hand.mano import hand_forward
+from ..hand.mirror import mirror_model
+from ..hand.model import HandModel
+from ..progress import Progress
+from ..rendering.rasterize import project_vertices, rasterize
+from .hand_sequence import HandFrame, HandSequence
+
+
+def rendered_mask(frame: HandFrame, model: HandModel) -> np.ndarray:
+    """uint8 [H,W], 255 where the posed hand covers a pixel's centre. model: of the frame's side."""
+    names = ("betas", "global_orient", "hand_pose", "transl")
+    values = [torch.as_tensor(getattr(frame, name), dtype=model.v_template.dtype) for name in names]
+    with torch.no_grad():
+        vertices = hand_forward(model, *values).vertices
+        pose = torch.as_tensor(frame.world_to_camera, dtype=vertices.dtype)
+        seen = vertices @ pose[:3, :3].T + pose[:3, 3]
+        screen = project_vertices(seen, torch.as_tensor(frame.intrinsics))
+        covered = rasterize(screen, model.faces, frame.height, frame.width).pixels
+    mask = np.zeros(frame.height * frame.width, np.uint8)
+    mask[covered.numpy()] = 255
+    return mask.reshape(frame.height, frame.width)
+
+
+def write_rendered_masks(
+    sequence: HandSequence, model: HandModel, folder: Path, progress: Progress = lambda *_, **__: None
+) -> HandSequence:
+    """The sequence with a rendered mask for every frame that has none, written as FOLDER/NAME/LABEL.png.
+
+    model: of either side. Raises OutputError.
+    """
+    posed = model if model.side == sequence.handedness else mirror_model(model)
+    frames = []
+    for index, frame in enumerate(sequence.frames):
+        progress(index / len(sequence), f"drawing masks: {index} of {len(sequence)}")
+        if frame.mask is None:
+            path = folder / sequence.name / f"{frame.label}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_png8(path, rendered_mask(frame, posed))
+            frame = replace(frame, mask=path)  # noqa: PLW2901
+        frames.append(frame)
+    note = "masks are the posed model's outline"
+    return replace(sequence, frames=tuple(frames), notes=(*sequence.notes, note))
