@@ -1,20 +1,25 @@
-"""`python -m engine personalize PHOTO…|capture.json|VIDEO -o NAME.palmhand`."""
+"""`python -m engine personalize PHOTO…|capture.json|VIDEO|FOLDER -o NAME.palmhand`."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..capture.command import add_capture_options
 from ..errors import InputError
 from ..files import check_output
 from ..progress import Progress, sub_progress
 
+if TYPE_CHECKING:
+    from .config import HarpConfig
+
 MIN_TEXTURE_PX, MAX_TEXTURE_PX = 128, 8192
 MOST_FRAMES = 64
 """Photos, or frames of a video, in one run."""
+MOST_VIDEO_FRAMES = 600
+"""Of a video with harp: crops of more would fill a small machine's memory."""
 CAPTURE_SHARE = 0.15
 """Of the progress bar."""
 
@@ -26,14 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="PHOTO",
-        help="photo of a hand, or several of the same hand in the same light; or one video; or what capture wrote of one of them",
+        help="photo of a hand, or several of the same hand in the same light; or one video; or what capture wrote of one of "
+        "them; with --method harp also the folder of a sequence with known poses",
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="avatar folder to write, NAME.palmhand")
     parser.add_argument(
         "--method",
         choices=("palm", "harp"),
         default="palm",
-        help="palm: a prior that has learned many hands is fitted (default); harp: mesh and textures fitted to one photo alone",
+        help="palm: a prior that has learned many hands is fitted (default); harp: mesh and textures fitted to one photo or "
+        "one video alone",
     )
     parser.add_argument(
         "--prior",
@@ -41,7 +48,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="palm: the NAME.palmprior to fit (default: open, which ships with the project)",
     )
     parser.add_argument(
-        "--frames", type=int, metavar="N", help="of a video: how many of its frames are used, evenly chosen (default 6)"
+        "--frames",
+        type=int,
+        metavar="N",
+        help="of a video: how many of its frames are used, evenly chosen (default 6; with harp all, up to 600)",
+    )
+    parser.add_argument(
+        "--hold-out",
+        type=int,
+        metavar="K",
+        help="harp, of a video: every how many-th frame has no say and measures the avatar (default 10; 0: none)",
+    )
+    parser.add_argument(
+        "--no-shadow", action="store_true", help="harp: skin does not shade itself from the lamp, for comparison"
     )
     parser.add_argument(
         "--quality",
@@ -80,28 +99,50 @@ def run(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         raise InputError(
             f"--texture-size {args.texture_size} is not between {MIN_TEXTURE_PX} and {MAX_TEXTURE_PX}: try 1024 or 2048"
         )
-    _check_inputs(args.inputs)
+    _check_inputs(args.inputs, folders=args.method == "harp")
     if args.seed < 0:
         raise InputError(f"--seed {args.seed} is negative: give 0 or more")
-    if args.frames is not None and not 1 <= args.frames <= MOST_FRAMES:
-        raise InputError(f"--frames {args.frames} is not between 1 and {MOST_FRAMES}: try 6")
+    most = MOST_FRAMES if args.method == "palm" else MOST_VIDEO_FRAMES
+    if args.frames is not None and not 1 <= args.frames <= most:
+        raise InputError(
+            f"--frames {args.frames} is not between 1 and {most}: try {6 if most == MOST_FRAMES else most}"
+        )
     if args.method == "palm":
         from .palm_command import run_palm
+
+        _refuse_harp_options(args)
 
         args.mesh, args.detail = args.mesh or "template", args.detail is not False
         return run_palm(args, progress)
     _refuse_palm_options(args)
+    if is_video(args.inputs):
+        from .harp_video_command import run_video
+
+        return run_video(args, progress)
+    if args.hold_out is not None:
+        raise InputError(f"--hold-out {args.hold_out} is for videos: leave it out, {args.inputs[0]} is none")
     return _personalize(args, progress)
 
 
-def _check_inputs(inputs: Sequence[Path]) -> None:
+def is_video(inputs: Sequence[Path]) -> bool:
+    """Whether the input is one video, the captures of one, or a sequence's folder. Raises InputError."""
+    from ..capture.video import VIDEO_SUFFIXES
+    from .photo_input import holds_frames
+
+    if len(inputs) > 1:
+        return False
+    kind = inputs[0].suffix.lower()
+    return inputs[0].is_dir() or kind in VIDEO_SUFFIXES or (kind == ".json" and holds_frames(inputs[0]))
+
+
+def _check_inputs(inputs: Sequence[Path], folders: bool) -> None:
     if len(inputs) > MOST_FRAMES:
         raise InputError(f"{len(inputs)} photos are more than {MOST_FRAMES}: give the best of them")
     seen: set[Path] = set()
     for path in inputs:
         if not path.exists():
             raise InputError(f"{path} does not exist: give photos of a hand, a video, or what capture wrote of one")
-        if path.is_dir():
+        if path.is_dir() and not (folders and len(inputs) == 1):
             raise InputError(
                 f"{path} is a folder: give the photos in it, or capture it as a video and give captures.json"
             )
@@ -118,11 +159,19 @@ def _refuse_palm_options(args: argparse.Namespace) -> None:
         raise InputError(f"{', '.join(given)} would change nothing with --method harp: leave one of them out")
 
 
+def _refuse_harp_options(args: argparse.Namespace) -> None:
+    given = ["--hold-out"] if args.hold_out is not None else []
+    given += ["--no-shadow"] if args.no_shadow else []
+    if given:
+        raise InputError(
+            f"{', '.join(given)} would change nothing with --method palm: leave it out, or add --method harp"
+        )
+
+
 def _personalize(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
-    import dataclasses
     import time
 
-    from .config import quality
+    from ..training.perceptual import term_name
     from .harp import personalize
     from .output import outcome, write_personalised
     from .photo_input import capture_metrics, captured_photo, charted_hand_model, device_named, provenance_of
@@ -131,14 +180,23 @@ def _personalize(args: argparse.Namespace, progress: Progress) -> dict[str, Any]
     device = device_named(args.device)
     capture, image, mask = captured_photo(args, sub_progress(progress, 0.0, CAPTURE_SHARE))
     captured = time.monotonic()
-    config = dataclasses.replace(quality(args.quality), seed=args.seed, vgg16_weights=args.vgg16)
-    if args.texture_size is not None:
-        config = dataclasses.replace(config, texture_px=args.texture_size)
+    config = config_of(args)
     model = charted_hand_model(args, capture.handedness).to(device)
     result = personalize(capture, image, mask, model, config, sub_progress(progress, CAPTURE_SHARE, 0.93))
     progress(0.93, "writing the avatar")
-    term = "laplacian pyramid" if args.vgg16 is None else f"vgg16 ({args.vgg16.name})"
-    provenance = {**provenance_of(args, [capture], captured - started), "perceptual_term": term}
+    provenance = {**provenance_of(args, [capture], captured - started), "perceptual_term": term_name(args.vgg16)}
     avatar = write_personalised(args.output, result, provenance, capture_metrics([capture]), args.force)
     progress(1.0, "done", preview=args.output / "preview.png")
     return outcome(args.output, avatar, started)
+
+
+def config_of(args: argparse.Namespace) -> HarpConfig:
+    """What the options say of a HARP personalisation."""
+    import dataclasses
+
+    from .config import quality
+
+    config = dataclasses.replace(
+        quality(args.quality), seed=args.seed, vgg16_weights=args.vgg16, shadow=not args.no_shadow
+    )
+    return config if args.texture_size is None else dataclasses.replace(config, texture_px=args.texture_size)

@@ -45,6 +45,31 @@ class AppearanceWeights:
 
 
 @dataclass(frozen=True)
+class VideoSchedule:
+    """What a video needs beyond a photo. An epoch sees every frame once."""
+
+    geometry_epochs: int = 8
+    """On the hand model as it is, not subdivided."""
+    joint_epochs: int = 5
+    appearance_epochs: int = 8
+    refinement_epochs: int = 40
+    """Of held-out frames, whose pose is found with the finished avatar."""
+    batch: int = 8
+    """Frames a step."""
+    crop_px: int = 288
+    """Longer side of the hand, in which frames are kept and appearance is found."""
+    geometry_shrink: int = 2
+    joint_shrink: int = 1
+    """Crops are so much smaller while geometry moves."""
+    light_frames: int = 6
+    """From which the light is estimated first."""
+    bake_frames: int = 40
+    """From which it is told what skin was seen."""
+    measured_frames: int = 400
+    """Of the frames that were fitted, in which the avatar is measured, at most."""
+
+
+@dataclass(frozen=True)
 class HarpConfig:
     """One personalisation."""
 
@@ -71,6 +96,7 @@ class HarpConfig:
     vgg16_weights: Path | None = None
     """torchvision's VGG-16 state dict (.pth) for the perceptual term; None takes the pyramid."""
     seed: int = 0
+    video: VideoSchedule = field(default_factory=VideoSchedule)
     shadow: bool = True
     """The paper's soft shadow test for the lamp."""
     shadow_samples: int = 7
@@ -92,5 +118,13 @@ def quality(name: str) -> HarpConfig:
             parameter_map_px=256,
             texture_px=512,
             occlusion_rays=64,
+            video=VideoSchedule(
+                geometry_epochs=3,
+                joint_epochs=1,
+                appearance_epochs=2,
+                refinement_epochs=10,
+                crop_px=160,
+                bake_frames=12,
+            ),
         )
     raise ValueError(f"quality {name!r} is neither 'draft' nor 'standard'")

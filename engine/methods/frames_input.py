@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,7 @@ def frames_of_video(
 
     made = capture_video(path, options, progress)
     numbers = chosen_frames(made.captures, count)
-    pictures = _some_frames(made.source.frames(), numbers)
+    pictures = dict(_some_frames(made.source.frames(), numbers))
     photos = []
     for number in numbers:
         capture, mask = made.captures[number], made.masks[number]
@@ -89,29 +89,47 @@ def pictures_of(path: Path, captures: Mapping[int, Capture]) -> dict[int, np.nda
     They are read from the video, or from the folder's pictures, that the file names. Raises InputError where that is missing or
     is not what the file was made from.
     """
+    pictures = dict(picture_source(path, captures)(list(captures)))
+    sizes = {number: (pixels.shape[1], pixels.shape[0]) for number, pixels in pictures.items()}
+    if sizes != {number: one.image_size for number, one in captures.items()}:
+        raise _another_source(path, next(iter(captures.values())))
+    return pictures
+
+
+PictureSource = Callable[[Sequence[int]], Iterator[tuple[int, np.ndarray]]]
+"""(number, picture [H,W,3] uint8) of frames, ascending, decoded as they are asked for."""
+
+
+def picture_source(path: Path, captures: Mapping[int, Capture]) -> PictureSource:
+    """Where the pictures of a capture file's frames come from: the video or the folder that the file names.
+
+    Raises InputError where it is missing or is not what the file was made from.
+    """
     from ..capture.images import load_photo
     from ..capture.video import VIDEO_SUFFIXES, digest_of_frames, open_video
 
     first = next(iter(captures.values()))
     source = photo_beside(path, first.image)
     if source.suffix.lower() in VIDEO_SUFFIXES:
-        digest = sha256_of(source)
-        pictures = _some_frames(open_video(source).frames(), list(captures))
-    else:
-        digest = digest_of_frames(open_video(source.parent).files)
-        pictures = {number: load_photo(photo_beside(path, one.image)).pixels for number, one in captures.items()}
-    sizes = {number: (pixels.shape[1], pixels.shape[0]) for number, pixels in pictures.items()}
-    if digest != first.image_sha256 or sizes != {number: one.image_size for number, one in captures.items()}:
-        raise InputError(f"{source} is not the video or folder that {path} was made from: capture it again")
-    return pictures
+        if sha256_of(source) != first.image_sha256:
+            raise _another_source(path, first)
+        return lambda numbers: _some_frames(open_video(source).frames(), numbers)
+    if digest_of_frames(open_video(source.parent).files) != first.image_sha256:
+        raise _another_source(path, first)
+    names = {number: one.image for number, one in captures.items()}
+    return lambda numbers: ((number, load_photo(photo_beside(path, names[number])).pixels) for number in numbers)
 
 
-def _some_frames(frames: Iterable[np.ndarray], numbers: Sequence[int]) -> dict[int, np.ndarray]:
+def _another_source(path: Path, first: Capture) -> InputError:
+    source = photo_beside(path, first.image)
+    return InputError(f"{source} is not the video or folder that {path} was made from: capture it again")
+
+
+def _some_frames(frames: Iterable[np.ndarray], numbers: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
     wanted = set(numbers)
-    found: dict[int, np.ndarray] = {}
     for number, frame in enumerate(frames):
         if number in wanted:
-            found[number] = frame
-        if len(found) == len(wanted):
-            break
-    return found
+            yield number, frame
+            wanted.remove(number)
+        if not wanted:
+            return

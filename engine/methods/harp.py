@@ -122,7 +122,7 @@ def _personalize(
         posed = only_hand(template, geometry)
     # The light is estimated afresh: outline and normals have moved since the first guess.
     appearance = start_appearance(template, geometry, coarse, config)
-    fixed = FixedFrames(template, posed.vertices[None], frames_of(photograph, posed, config.appearance_px), config)
+    fixed = FixedFrames(template, geometry, frames_of(photograph, posed, config.appearance_px), config)
     batches, shown = one_frame(config.appearance_steps), sub_progress(progress, 0.55, 0.85)
     optimise_appearance(fixed, appearance, batches, inside, config, perceptual, shown)
     timings["appearance"] = -(clock - (clock := time.monotonic()))
@@ -131,7 +131,7 @@ def _personalize(
     with torch.no_grad():
         shading = shading_of(template, posed.vertices, config.occlusion_rays)
         texels = texel_map(template.topology, config.texture_px)
-        seen = observe_photo(template, posed, shading, appearance, bake_photo(photograph, posed), texels)
+        seen = observe_photo(template, posed.vertices, shading, appearance, bake_photo(photograph, posed), texels)
         maps = bake_skin(template, posed, texels, seen, config)
         environment = lamp_environment(appearance.light())
     timings["bake"] = -(clock - (clock := time.monotonic()))

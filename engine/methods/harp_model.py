@@ -14,6 +14,7 @@ from ..hand.model import HandModel
 from ..hand.rotations import axis_angle_to_matrix
 from ..hand.subdivide import interpolate as interpolate_midpoints
 from ..hand.subdivide import split_faces, subdivide_model
+from ..lighting.color import linear_to_srgb
 from ..lighting.lamp import LampLight
 from ..rendering.antialias import edge_table
 from ..rendering.mesh import MeshTopology, mesh_topology
@@ -73,6 +74,13 @@ class AppearanceParameters:
     """[3]"""
     to_lamp: Tensor
     """[3]"""
+
+    @staticmethod
+    def of_maps(albedo: Tensor, normal: Tensor, light: AppearanceParameters) -> AppearanceParameters:
+        """A finished avatar's maps (albedo [S,S,3] linear, normal [S,S,3] unit) in a light, to be rendered."""
+        slopes = normal[..., :2] / normal[..., 2:3].clamp_min(0.05)
+        values = (light.log_ambient, light.log_lamp, light.to_lamp)
+        return AppearanceParameters(linear_to_srgb(albedo).clamp(0, 1), slopes, *(value.detach() for value in values))
 
     def light(self) -> LampLight:
         return LampLight(torch.exp(self.log_ambient), torch.exp(self.log_lamp), self.to_lamp)

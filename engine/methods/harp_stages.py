@@ -23,7 +23,7 @@ from .adam import Adam, FrameAdam, cosine_fall
 from .config import AppearanceWeights, GeometryWeights, HarpConfig
 from .harp_frames import Frames, Target
 from .harp_model import AppearanceParameters, GeometryParameters, PosedHand, Template, displacement, pose_hand
-from .harp_render import SeenSkin, Shading, openness_of, seen_skin, shade_skin, shading_of, stacked_skin, visible_lamp
+from .harp_render import SeenSkin, Shading, openness_of, seen_skin, shade_skin, stacked_skin, visible_lamp
 from .losses import (
     acceleration_energy,
     edge_length_energy,
@@ -229,6 +229,14 @@ def joint_picture(
     return compose(view, stack, linear_to_srgb(shade_skin(skin, appearance, lamp)), target.color)
 
 
+@torch.no_grad()
+def posed_frames(template: Template, geometry: GeometryParameters) -> tuple[Tensor, Tensor]:
+    """Vertices [T,V,3] and joints [T,16,3] of all frames."""
+    parts = torch.arange(len(geometry.transl)).split(16)
+    posed = [pose_hand(template, geometry.frames(part)) for part in parts]
+    return torch.cat([one.vertices for one in posed]), torch.cat([one.joints for one in posed])
+
+
 class FixedFrame(NamedTuple):
     """What a frame shows while geometry rests."""
 
@@ -242,11 +250,29 @@ class FixedFrame(NamedTuple):
 class FixedFrames:
     """Frames whose geometry rests: what they show is found once, and where the lamp falls again when it has turned."""
 
-    def __init__(self, template: Template, vertices: Tensor, frames: Frames, config: HarpConfig, shrink: int = 1):
-        """vertices [T,V,3]."""
-        self.template, self.vertices, self.frames = template, vertices.detach(), frames
+    def __init__(
+        self,
+        template: Template,
+        geometry: GeometryParameters,
+        frames: Frames,
+        config: HarpConfig,
+        shrink: int = 1,
+    ):
+        self.template, self.frames = template, frames
+        self.vertices, self.joints = posed_frames(template, geometry)
         self.config, self.shrink = config, shrink
         self.known: dict[int, FixedFrame] = {}
+        self.openness: dict[int, Tensor] = {}
+
+    @torch.no_grad()
+    def shading(self, number: int) -> Shading:
+        """Of one frame's whole hand."""
+        vertices, topology = self.vertices[number], self.template.topology
+        normals = vertex_normals(vertices, topology.faces)
+        if number not in self.openness:
+            self.openness[number] = openness_of(self.template, vertices, normals, self.config.occlusion_rays).half()
+        tangents = corner_tangents(vertices, normals, topology.faces, topology.uv, topology.uv_faces)
+        return Shading(normals, tangents, self.openness[number].to(vertices))
 
     @torch.no_grad()
     def frame(self, number: int, to_lamp: Tensor) -> FixedFrame:
@@ -260,11 +286,7 @@ class FixedFrames:
         view = see_stack(vertices[None], topology, target.intrinsics, target.height, target.width)
         counts = target.color_weight.reshape(-1)[view.fragments.pixels] > 0
         normals = vertex_normals(vertices, topology.faces)
-        if known is None:
-            shading = shading_of(self.template, vertices, self.config.occlusion_rays)
-            skin = seen_skin(view, topology, shading).only(counts).packed()
-        else:
-            skin = known.skin
+        skin = known.skin if known else seen_skin(view, topology, self.shading(number)).only(counts).packed()
         lamp = torch.ones(len(skin.pixels))
         if self.config.shadow:
             samples = self.config.shadow_samples

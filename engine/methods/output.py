@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import ChainMap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,17 @@ def outcome(folder: Path, avatar: Avatar, started: float) -> dict[str, Any]:
 
 
 def write_personalised(
-    folder: Path, result: Personalised, provenance: dict[str, Any], metrics: dict[str, Any], force: bool = False
+    folder: Path,
+    result: Personalised,
+    provenance: dict[str, Any],
+    metrics: dict[str, Any],
+    force: bool = False,
+    write_more: Callable[[Path], None] | None = None,
 ) -> Avatar:
     """Write textures, mesh, light and preview; returns the avatar as read back, with the re-render's score in its metrics.
 
-    The score is measured on the files as written. Raises OutputError, AvatarError.
+    The score is measured on the files as written. write_more: writes more files into the folder that it is given. Raises
+    OutputError, AvatarError.
     """
     measured: dict[str, Any] = {}
 
@@ -54,6 +61,8 @@ def write_personalised(
         measured.update(score_avatar(written).as_metrics())
         photo = torch.as_tensor(read_png(temporary / "photo.png"))
         write_png8(temporary / "preview.png", preview_sheet(written, load_avatar(written), photo))
+        if write_more is not None:
+            write_more(temporary)
 
     # avatar.json is written after the pictures, so it can hold what was measured on them
     avatar = dataclasses.replace(

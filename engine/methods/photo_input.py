@@ -55,27 +55,22 @@ def captured_photos(args: argparse.Namespace, progress: Progress) -> list[Captur
     count = DEFAULT_FRAMES if args.frames is None else args.frames
     if kind != ".json":
         return frames_of_video(inputs[0], options_from(args), count, progress)
-    _refuse_capture_options(args, inputs[0])
+    refuse_capture_options(args, inputs[0])
     if not holds_frames(inputs[0]):
         _refuse_frames(args)
         photos = [_read_photo(inputs[0])]
     else:
         photos = frames_of_captures(inputs[0], count)
     for photo in photos:
-        _check_fitted_hand(args, inputs[0], photo.capture)
+        check_fitted_hand(args, inputs[0], photo.capture)
     return photos
 
 
 def captured_photo(args: argparse.Namespace, progress: Progress) -> CapturedPhoto:
-    """The one photo of a run. Raises PalmError; InputError for several photos, a video, or the captures of one."""
-    from ..capture.video import VIDEO_SUFFIXES
-
-    first = args.inputs[0]
-    kind = first.suffix.lower()
-    many = len(args.inputs) > 1 or kind in VIDEO_SUFFIXES or (kind == ".json" and holds_frames(first))
-    if many or args.frames is not None:
+    """The one photo of a run. Raises PalmError; InputError for several photos."""
+    if len(args.inputs) > 1:
         raise InputError(
-            f"--method {args.method} fits one photo: give one, or leave out --method, for several photos and for video"
+            f"--method {args.method} fits one photo or one video: give one, or leave out --method for several photos"
         )
     return captured_photos(args, progress)[0]
 
@@ -127,7 +122,7 @@ def _refuse_frames(args: argparse.Namespace) -> None:
         raise InputError(f"--frames {args.frames} is for videos: leave it out, {args.inputs[0]} is none")
 
 
-def _refuse_capture_options(args: argparse.Namespace, path: Path) -> None:
+def refuse_capture_options(args: argparse.Namespace, path: Path) -> None:
     """A capture file has settled what these options would settle."""
     given = [
         name for name in ("hand", "focal_px", "mask", "pose", "keypoints", "camera") if getattr(args, name) is not None
@@ -137,7 +132,7 @@ def _refuse_capture_options(args: argparse.Namespace, path: Path) -> None:
         raise InputError(f"{flags} cannot change {path}, which is fitted already: give the photo, or capture it again")
 
 
-def _check_fitted_hand(args: argparse.Namespace, path: Path, capture: Capture) -> None:
+def check_fitted_hand(args: argparse.Namespace, path: Path, capture: Capture) -> None:
     """Betas mean something only with the hand model that they were fitted with; the camera's frame is the world."""
     import numpy as np
 

@@ -131,19 +131,20 @@ def bake_skin(
 
 def observe_photo(
     template: Template,
-    posed: PosedHand,
+    vertices: Tensor,
     shading: Shading,
     appearance: AppearanceParameters,
     photo: PhotoView,
     texels: TexelMap,
+    lamp_samples: int = 7,
 ) -> Observation:
-    """What a photo shows of the texels: its colour divided by the estimated light."""
+    """What a photo shows of the texels: its colour divided by the estimated light. vertices [V,3]: the hand in the photo."""
     topology, light = template.topology, appearance.light()
-    position = texels.gather(posed.vertices, topology.faces)
+    position = texels.gather(vertices, topology.faces)
     smooth_normal = normalize(texels.gather(shading.normals, topology.faces), dim=1)
     uv = interpolate(topology.uv, topology.uv_faces[texels.faces], texels.barycentric)
     height, width = photo.mask.shape
-    view = see(posed.vertices, topology, photo.intrinsics, height, width)
+    view = see(vertices, topology, photo.intrinsics, height, width)
     projection = project_points(position, smooth_normal, photo.intrinsics, view)
     openness = texels.gather(shading.openness[:, None], topology.faces)
     rim = rim_distances(photo, view, projection.pixels)
@@ -155,7 +156,7 @@ def observe_photo(
     normal = to_surface_frame(tangent_normal, smooth_normal, shading.tangents, template, texels)
     color = srgb_to_linear(sample_image(photo.color, projection.pixels))
     visibility = disc_visibility(
-        posed.vertices, topology.faces, light.to_lamp, position, smooth_normal, LAMP_ANGULAR_RADIUS
+        vertices, topology.faces, light.to_lamp, position, smooth_normal, LAMP_ANGULAR_RADIUS, lamp_samples
     )
     albedo = srgb_to_linear(sample_texture(appearance.albedo, uv).clamp(0, 1))
     for _ in range(2):

@@ -141,9 +141,9 @@ def test_two_frames_make_one_avatar(place, tmp_path, monkeypatch):
         (["frames/0.png", "frames/2.png", "--mask", "frames/0.png"], "--mask belongs to one photo"),
         (["frames/0.png", "--frames", "3"], "--frames 3 is for videos"),
         (["captures.json", "--focal-px", "700"], "--focal-px cannot change"),
-        (["captures.json", "--method", "harp"], "--method harp fits one photo"),
-        (["frames/0.png", "frames/2.png", "--method", "harp"], "--method harp fits one photo"),
-        (["frames/0.png", "--frames", "3", "--method", "harp"], "--method harp fits one photo"),
+        (["captures.json", "--method", "harp"], "frames show one hand well"),
+        (["frames/0.png", "frames/2.png", "--method", "harp"], "--method harp fits one photo or one video"),
+        (["frames/0.png", "--frames", "3", "--method", "harp"], "--frames 3 is for videos"),
     ],
 )
 def test_what_cannot_be_combined(place, tmp_path, monkeypatch, capsys, arguments, says):

@@ -1,0 +1,56 @@
+"""Poses of a hand whose shape and skin are known: everything rests but pose and place (HARP, sections 4.2 and E.4)."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from ..progress import Progress
+from ..rendering.frame_stack import stack_topology
+from ..training.perceptual import PerceptualTerm
+from .config import HarpConfig
+from .harp_frames import Frames
+from .harp_model import AppearanceParameters, GeometryParameters, Template, pose_hand
+from .harp_stages import (
+    GeometryOptimiser,
+    Reference,
+    geometry_energy,
+    joint_picture,
+    photo_energy,
+    shuffled_batches,
+    steps,
+)
+
+
+def fit_poses(
+    template: Template,
+    geometry: GeometryParameters,
+    appearance: AppearanceParameters,
+    frames: Frames,
+    reference: Reference,
+    index: Tensor,
+    config: HarpConfig,
+    perceptual: PerceptualTerm,
+    progress: Progress,
+) -> None:
+    """Find pose and place in the frames [T] from outline and colour. Moves those rows of `geometry` in place, nothing else.
+
+    The same energies as in the joint stage; what holds the mesh together is constant here and left out.
+    """
+    optimiser = GeometryOptimiser(geometry, config, shape_moves=False)
+    generator = torch.Generator().manual_seed(config.seed * 10 + 4)
+    batches = shuffled_batches(index, config.video.batch, config.video.refinement_epochs, generator)
+    stack = stack_topology(template.topology, len(batches[0]))
+    weights = dataclasses.replace(config.geometry, displacement=0, laplacian=0, normal_consistency=0, edge_length=0)
+    for rows, rate_scale in steps(batches, progress, "finding poses with the known hand"):
+        target = frames.target(rows, config.video.geometry_shrink)
+        chosen = geometry.frames(rows)
+        posed = pose_hand(template, chosen)
+        picture = joint_picture(template, stack, posed, appearance, target, rows, {}, config)
+        energy = geometry_energy(template, chosen, posed, picture.coverage, target, reference.joints[rows], weights)
+        energy = energy + photo_energy(picture, target, config.appearance, perceptual)
+        optimiser.zero_grad()
+        energy.backward()
+        optimiser.step(rows, rate_scale)

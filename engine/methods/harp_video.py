@@ -1,0 +1,264 @@
+"""HARP in full: a monocular video in, an avatar out (Karunratanakul et al. 2023, section 3 and appendix C).
+
+Stages as in the paper, in mini-batches: geometry; geometry with appearance; appearance. The camera rests, so the light is one
+for all frames, in the camera's axes. Frames that are held out have no say in shape, skin and light; their pose alone is
+found afterwards, with the finished avatar, and shows how it carries over.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..avatar.folder import Avatar, CaptureInfo
+from ..hand.model import HandModel
+from ..lighting.environment import lamp_environment
+from ..progress import Progress, silent, sub_progress
+from ..rendering.bake import texel_map
+from ..training.perceptual import PerceptualTerm, perceptual_term
+from .config import HarpConfig
+from .harp import Personalised, export_mesh, only_hand, repeatable, seen_share
+from .harp_frames import Frames, geometry_from_captures
+from .harp_model import AppearanceParameters, Template, build_template, pose_hand, unsubdivided
+from .harp_pose import fit_poses
+from .harp_stages import (
+    FixedFrames,
+    Reference,
+    Track,
+    optimise_appearance,
+    optimise_geometry,
+    optimise_jointly,
+    shuffled_batches,
+)
+from .harp_start import start_appearance
+from .harp_video_bake import bake_video
+from .harp_video_input import HandVideo, cut_out, smoothness_links
+from .harp_video_metrics import VideoScores, measure
+
+
+class VideoTrack(NamedTuple):
+    """The hand in every frame, as it was fitted."""
+
+    numbers: tuple[int, ...]
+    """Of the frames, as the video counts."""
+    held_out: tuple[bool, ...]
+    global_orient: np.ndarray
+    """[T,3]"""
+    hand_pose: np.ndarray
+    """[T,45]"""
+    transl: np.ndarray
+    """[T,3] metres, camera axes"""
+
+
+class PersonalisedVideo(NamedTuple):
+    hand: Personalised
+    track: VideoTrack
+    fitted: VideoScores
+    """In the frames that were fitted."""
+    held_out: VideoScores | None
+    """In the others, with pose and place found anew; None where there are none."""
+
+
+def personalize_video(
+    video: HandVideo,
+    model: HandModel,
+    config: HarpConfig | None = None,
+    hold_out: int = 0,
+    progress: Progress = silent,
+) -> PersonalisedVideo:
+    """Make an avatar from a video's frames.
+
+    model: the hand that the frames were captured with, of the same side; hold_out: every how many-th frame is held out, 0 for
+    none. The result depends on the arguments alone (config.seed included). Raises Cancelled from the progress callback.
+    """
+    config = config or HarpConfig()
+    with repeatable(config.seed):
+        return _Run(video, model, config, hold_out).run(progress)
+
+
+class _Run:
+    """One personalisation's stages, with what passes from one to the next."""
+
+    def __init__(self, video: HandVideo, model: HandModel, config: HarpConfig, hold_out: int):
+        self.video, self.model, self.config = video, model, config
+        self.template: Template = build_template(model, config.subdivision)
+        self.coarse = unsubdivided(self.template, model)
+        self.geometry = geometry_from_captures(video.captures, self.template)
+        self.held_out = held_out_frames(len(video.captures), hold_out)
+        self.fitted = torch.nonzero(~self.held_out)[:, 0]
+        self.perceptual: PerceptualTerm = perceptual_term(config.vgg16_weights)
+        self.inside = texel_map(self.template.topology, config.parameter_map_px).inside()
+        self.timings: dict[str, float] = {}
+        self.clock = time.monotonic()
+
+    def run(self, progress: Progress) -> PersonalisedVideo:
+        config = self.config
+        frames = cut_out(self.video, self.coarse, self.geometry, config.video.crop_px, sub_progress(progress, 0, 0.04))
+        with torch.no_grad():
+            joints = pose_hand(self.coarse, self.geometry).joints
+        reference = Reference(joints.clone())
+        links = torch.as_tensor(smoothness_links(self.video.captures, (~self.held_out).tolist())).to(joints)
+        track = Track(joints.clone(), links)
+        self._lap("prepare")
+
+        shown = sub_progress(progress, 0.04, 0.3)
+        batches = self._batches(config.video.geometry_epochs, 1)
+        shrink = config.video.geometry_shrink
+        optimise_geometry(self.coarse, self.geometry, frames, reference, batches, config, shown, track, shrink)
+        self._lap("geometry")
+
+        appearance = self._start(frames)
+        shown = sub_progress(progress, 0.3, 0.6)
+        batches = self._batches(config.video.joint_epochs, 2)
+        shrink = config.video.joint_shrink
+        optimise_jointly(
+            self.template,
+            self.geometry,
+            appearance,
+            frames,
+            reference,
+            batches,
+            self.inside,
+            config,
+            self.perceptual,
+            shown,
+            track,
+            shrink,
+        )
+        self._lap("joint")
+
+        fixed = self._fixed(frames)
+        shown = sub_progress(progress, 0.6, 0.78)
+        batches = self._batches(config.video.appearance_epochs, 3)
+        optimise_appearance(fixed, appearance, batches, self.inside, config, self.perceptual, shown)
+        self._lap("appearance")
+
+        best = self._best_frame(frames)
+        posed = only_hand(self.template, self.geometry, best)
+        chosen = evenly(self.fitted, config.video.bake_frames)
+        shown = sub_progress(progress, 0.78, 0.84)
+        maps = bake_video(self.template, posed, fixed, appearance, chosen, config, shown)
+        finished = AppearanceParameters.of_maps(maps.albedo, maps.normal, appearance)
+        self._lap("bake")
+
+        if bool(self.held_out.any()):
+            index = torch.nonzero(self.held_out)[:, 0]
+            shown = sub_progress(progress, 0.84, 0.9)
+            fit_poses(self.template, self.geometry, finished, frames, reference, index, config, self.perceptual, shown)
+        self._lap("held_out")
+
+        shown = sub_progress(progress, 0.9, 1.0)
+        scores = self._measured(finished, fixed, shown)
+        self._lap("measure")
+        environment = lamp_environment(finished.light())
+        image, mask = self._picture(best)
+        avatar = self._avatar(best, image, scores, seen_share(maps, self.template))
+        hand = Personalised(avatar, maps, environment, image, mask)
+        progress(1.0, "avatar made")
+        return PersonalisedVideo(hand, self._track(), *scores)
+
+    def _lap(self, name: str) -> None:
+        now = time.monotonic()
+        self.timings[name], self.clock = now - self.clock, now
+
+    def _batches(self, epochs: int, stage: int) -> list[Tensor]:
+        generator = torch.Generator().manual_seed(self.config.seed * 10 + stage)
+        return shuffled_batches(self.fitted, self.config.video.batch, epochs, generator)
+
+    def _start(self, frames: Frames) -> AppearanceParameters:
+        chosen = evenly(self.fitted, self.config.video.light_frames)
+        return start_appearance(
+            self.template, self.geometry, frames, self.config, chosen, self.config.video.geometry_shrink
+        )
+
+    @torch.no_grad()
+    def _fixed(self, frames: Frames) -> FixedFrames:
+        moving = self.config.moving_occlusion_rays
+        config = dataclasses.replace(self.config, occlusion_rays=moving)
+        return FixedFrames(self.template, self.geometry, frames, config)
+
+    def _best_frame(self, frames: Frames) -> int:
+        """The fitted frame that shows most of the hand: the avatar's picture."""
+        area = torch.stack(
+            [frames.target(one[None]).mask.sum() / frames.intrinsics[one, 0, 0] ** 2 for one in self.fitted]
+        )
+        return int(self.fitted[area.argmax()])
+
+    def _picture(self, place: int) -> tuple[np.ndarray, np.ndarray]:
+        for number, (image, mask) in enumerate(self.video.pictures()):
+            if number == place:
+                return image, (np.asarray(mask, dtype=np.float32) * 255 + 0.5).astype(np.uint8)
+        raise AssertionError("a frame that was fitted is there")
+
+    def _measured(
+        self, finished: AppearanceParameters, fixed: FixedFrames, progress: Progress
+    ) -> tuple[VideoScores, VideoScores | None]:
+        if bool(self.held_out.any()):
+            refitted = FixedFrames(self.template, self.geometry, fixed.frames, fixed.config)
+            refitted.openness = {k: v for k, v in fixed.openness.items() if not bool(self.held_out[k])}
+        else:
+            refitted = fixed
+        shown = set(evenly(self.fitted, self.config.video.measured_frames))
+        shown |= set(torch.nonzero(self.held_out)[:, 0].tolist())
+        by_frame = measure(self.video, refitted, finished, shown, progress)
+        own = VideoScores.mean([score for k, score in by_frame.items() if not bool(self.held_out[k])])
+        others = [score for k, score in by_frame.items() if bool(self.held_out[k])]
+        return own, VideoScores.mean(others) if others else None
+
+    def _avatar(
+        self, best: int, image: np.ndarray, scores: tuple[VideoScores, VideoScores | None], seen: float
+    ) -> Avatar:
+        capture = self.video.captures[best]
+        track = self._track()
+        metrics = {"seen_share": round(seen, 4), **scores[0].as_metrics("train")}
+        if scores[1] is not None:
+            metrics.update(scores[1].as_metrics("held_out"))
+        return Avatar(
+            handedness=capture.handedness,
+            method="harp",
+            betas=self.geometry.betas.detach().cpu().numpy(),
+            mesh=export_mesh(self.template, only_hand(self.template, self.geometry, best)),
+            capture=CaptureInfo(
+                image="photo.png",
+                image_size=(image.shape[1], image.shape[0]),
+                intrinsics=np.asarray(capture.K),
+                world_to_camera=np.asarray(capture.world_to_camera),
+                global_orient=track.global_orient[best],
+                hand_pose=track.hand_pose[best],
+                transl=track.transl[best],
+            ),
+            provenance={
+                "seed": self.config.seed,
+                "shadow": self.config.shadow,
+                "frames": {"fitted": len(self.fitted), "held_out": int(self.held_out.sum())},
+                "frames_left_out": list(self.video.notes),
+                "timings_s": {name: round(value, 2) for name, value in self.timings.items()},
+            },
+            metrics=metrics,
+        )
+
+    def _track(self) -> VideoTrack:
+        geometry = self.geometry
+        values = (
+            value.detach().cpu().numpy() for value in (geometry.global_orient, geometry.hand_pose, geometry.transl)
+        )
+        return VideoTrack(tuple(self.video.numbers), tuple(self.held_out.tolist()), *values)
+
+
+def held_out_frames(count: int, every: int) -> Tensor:
+    """[count] bool: the middle one of each full run of `every` frames; none for 0."""
+    chosen = torch.zeros(count, dtype=torch.bool)
+    if every > 0:
+        chosen[every // 2 :: every] = True
+    return chosen
+
+
+def evenly(frames: Tensor, count: int) -> list[int]:
+    """At most `count` of the frames [T], evenly."""
+    places = np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int)
+    return [int(frames[place]) for place in places]

@@ -1,0 +1,94 @@
+"""`python -m engine personalize VIDEO|captures.json|SEQUENCE --method harp -o NAME.palmhand`."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from ..capture.command import options_from
+from ..errors import InputError
+from ..hand.pose_files import PoseSequence, save_pose_file
+from ..progress import Progress, sub_progress
+from ..training.perceptual import term_name
+from .command import config_of
+from .harp_sequence_input import video_of_sequence
+from .harp_video import PersonalisedVideo, personalize_video
+from .harp_video_input import HandVideo, video_of_captures, video_of_file
+from .output import outcome, write_personalised
+from .photo_input import (
+    capture_metrics,
+    charted_hand_model,
+    check_fitted_hand,
+    device_named,
+    provenance_of,
+    refuse_capture_options,
+)
+
+HOLD_OUT = 10
+"""Every how many-th frame measures, unless said otherwise."""
+CAPTURE_SHARE = 0.12
+"""Of the progress bar, for a video that is captured now."""
+
+
+def run_video(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    """Do it; returns what the command line reports. Raises PalmError."""
+    started = time.monotonic()
+    hold_out = HOLD_OUT if args.hold_out is None else args.hold_out
+    if hold_out < 0 or hold_out == 1:
+        raise InputError(f"--hold-out {hold_out} leaves no frames to fit: give 2 or more, or 0 for none")
+    if args.device != "cpu":
+        device_named(args.device)
+        raise InputError(f"--device {args.device} is not for videos with --method harp: leave it out")
+    video = _video(args, progress)
+    captured = time.monotonic()
+    own = sub_progress(progress, CAPTURE_SHARE, 0.97)
+    model = charted_hand_model(args, video.captures[0].handedness)
+    result = personalize_video(video, model, config_of(args), hold_out, own)
+    progress(0.97, "writing the avatar")
+    provenance = {
+        **provenance_of(args, video.captures[:1], captured - started),
+        "perceptual_term": term_name(args.vgg16),
+    }
+
+    def write_poses(folder: Path) -> None:
+        save_pose_file(folder / "poses.npz", poses_of(result, video))
+
+    metrics = capture_metrics(video.captures)
+    avatar = write_personalised(args.output, result.hand, provenance, metrics, args.force, write_poses)
+    progress(1.0, "done", preview=args.output / "preview.png")
+    return {**outcome(args.output, avatar, started), **_told(result, video)}
+
+
+def _video(args: argparse.Namespace, progress: Progress) -> HandVideo:
+    path = args.inputs[0]
+    if path.is_dir():
+        return video_of_sequence(path, options_from(args), args.frames)
+    if path.suffix.lower() != ".json":
+        return video_of_file(path, options_from(args), args.frames, sub_progress(progress, 0.0, CAPTURE_SHARE))
+    refuse_capture_options(args, path)
+    video = video_of_captures(path, args.frames)
+    check_fitted_hand(args, path, video.captures[0])
+    return video
+
+
+def poses_of(result: PersonalisedVideo, video: HandVideo) -> PoseSequence:
+    """The track in the avatar folder's poses.npz, one pose per frame that was used."""
+    track, avatar = result.track, result.hand.avatar
+    return PoseSequence(track.global_orient, track.hand_pose, track.transl, avatar.betas, avatar.handedness, video.fps)
+
+
+def _told(result: PersonalisedVideo, video: HandVideo) -> dict[str, Any]:
+    said: dict[str, Any] = {"frames": len(video.captures)}
+    for name, scores in (("fitted_frames", result.fitted), ("held_out_frames", result.held_out)):
+        if scores is not None:
+            said[name] = {
+                "iou": scores.iou,
+                "l1": scores.l1,
+                "ms_ssim": scores.ms_ssim,
+                "psnr_db": scores.psnr_db,
+            }
+    if video.notes:
+        said["left_out"] = "; ".join(video.notes)
+    return said
