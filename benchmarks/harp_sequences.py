@@ -26,9 +26,16 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from engine.avatar.texture_files import read_png, write_environment, write_png8, write_png16  # noqa: E402
+from engine.lighting.environment import lamp_environment  # noqa: E402
+from engine.lighting.lamp import LampLight  # noqa: E402
+
 SETS = ("hard_light", "tattoo")
 TO_SUN = (-0.40, -0.80, -0.50)
 """In the camera's OpenCV axes: from above, from the left, from behind the camera."""
@@ -53,7 +60,8 @@ def main() -> int:
         parser.add_argument(f"--{name}", type=int, default=default)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    write_sun(args.out / "sun.exr")
+    if not (args.out / "sun.exr").is_file():
+        write_sun(args.out / "sun.exr")
     poses = write_poses(args.avatar, args.out, args.train, args.test, args.size)
     for name in SETS:
         avatar = args.out / f"{name}.palmhand"
@@ -77,18 +85,9 @@ def render(avatar: Path, poses: Path, light: Path, out: Path, args: argparse.Nam
 
 
 def write_sun(path: Path, rows: int = 512) -> None:
-    """The light as an equirectangular picture in Blender's world: a disc with a soft rim in an even sky."""
-    x, y, z = np.array(TO_SUN) / np.linalg.norm(TO_SUN)
-    sun = np.array([x, z, -y])
-    polar = (np.arange(rows) + 0.5) / rows * math.pi
-    azimuth = 2 * math.pi * (0.5 - (np.arange(2 * rows) + 0.5) / (2 * rows))
-    level = np.sin(polar)[:, None]
-    direction = np.stack([level * np.cos(azimuth), level * np.sin(azimuth), np.cos(polar)[:, None] + 0 * azimuth], -1)
-    angle = np.degrees(np.arccos(np.clip(direction @ sun, -1, 1)))
-    disc = np.clip((SUN_RADIUS_DEG - angle) / 0.35 + 0.5, 0, 1)
-    texel = (math.pi / rows) ** 2 * level
-    radiance = SKY + SUN * math.pi / (disc * texel).sum() * disc
-    _synthesis("exr_files").write_rgb(path, np.repeat(radiance[..., None], 3, axis=2).astype(np.float32))
+    """The light as an equirectangular picture in Blender's world: a small disc in an even sky."""
+    light = LampLight(torch.full((3,), SKY), torch.full((3,), SUN), torch.tensor(TO_SUN))
+    write_environment(path, lamp_environment(light, rows, math.radians(SUN_RADIUS_DEG)).numpy())
 
 
 def write_poses(avatar: Path, out: Path, train: int, test: int, size: int) -> dict[str, Path]:
@@ -154,7 +153,7 @@ def tattoo(path: Path, clean: Path, mask_path: Path) -> None:
 
     The texture chart of the back looks as the hand does, fingers up. The mask shows the inked texels.
     """
-    albedo = cv2.imread(str(clean), cv2.IMREAD_UNCHANGED)[..., ::-1].astype(np.float64) / 65535
+    albedo = read_png(clean)
     size = len(albedo)
     sheet = Image.new("RGBA", (size, size))
     draw, unit = ImageDraw.Draw(sheet), size / 1024
@@ -174,9 +173,8 @@ def tattoo(path: Path, clean: Path, mask_path: Path) -> None:
     ink = np.asarray(sheet, np.float64) / 255
     cover = 0.92 * cv2.GaussianBlur(ink[..., 3:], (0, 0), 0.8 * unit)[..., None]
     painted = albedo * (1 - cover) + ink[..., :3] * cover
-    write_png = _synthesis("png_files").write_png
-    write_png(path, np.rint(65535 * painted).astype(np.uint16))
-    write_png(mask_path, np.where(cover[..., 0] > 0.3, 255, 0).astype(np.uint8))
+    write_png16(path, painted)
+    write_png8(mask_path, np.where(cover[..., 0] > 0.3, 255, 0).astype(np.uint8))
 
 
 def _star(centre: tuple[float, float], radii: tuple[float, float]) -> list[tuple[float, float]]:
@@ -189,8 +187,6 @@ def _star(centre: tuple[float, float], radii: tuple[float, float]) -> list[tuple
 
 def _package() -> str:
     """The renderer's package, loaded as build.py loads it."""
-    if str(ROOT) not in sys.path:
-        sys.path.insert(0, str(ROOT))
     return importlib.import_module("build").load_package().__name__
 
 
