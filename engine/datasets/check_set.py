@@ -18,6 +18,8 @@ from ..hand.model import HandModel
 from ..progress import Progress
 from .formats import FORMATS, format_of
 from .hand_sequence import HandFrame, HandSequence, load_pixels
+from .interhand import complete_palm_sequences
+from .interhand_selection import PALM_SEQUENCES
 from .palm_check import decoded
 from .palm_scans import find_scans, read_palm_scan
 from .set_files import Findings, plural
@@ -105,6 +107,11 @@ def check_set(
                     report.decoded = (report.decoded or 0) + 1
                 else:
                     findings.complain(problem)
+    if found == "interhand":
+        complete = len(complete_palm_sequences(root))
+        report.notes[
+            f"of the {len(PALM_SEQUENCES)} sequences of PALM's comparison {complete} have all their pictures"
+        ] = 1
     if found == "palm":
         _look_at_scans(report, root, findings, progress, pixels)
     return report
@@ -189,11 +196,11 @@ def _compare_joints(report: SetReport, sequence: HandSequence, model: HandModel,
     if not frames:
         return
     names = ("betas", "global_orient", "hand_pose", "transl")
-    values = [
+    betas, *pose = (
         torch.as_tensor(np.stack([getattr(f, name) for f in frames]), dtype=posed.v_template.dtype) for name in names
-    ]
+    )
     with torch.no_grad():
-        joints = hand_forward(posed, *values).keypoints.numpy()
+        joints = hand_forward(posed, betas[:, : posed.num_betas], *pose).keypoints.numpy()
     known = np.stack([frame.keypoints_3d for frame in frames if frame.keypoints_3d is not None])
     errors = np.linalg.norm(joints - known, axis=-1)
     if not np.isfinite(errors).any():

@@ -42,6 +42,7 @@ from .set_files import (
 BACKGROUNDS = ("gs", "hom", "sample", "auto")
 """Green screen, homogenised, and two ways of recolouring: the blocks of the training pictures."""
 SAMPLES = {"training": 32_560, "evaluation": 3_960}
+MOST_SAMPLES = 1_000_000
 KNUCKLE = 4
 """MANO's joint that places the hand: the middle finger's first."""
 WHAT = "FreiHAND's poses"
@@ -90,6 +91,10 @@ def _split(
         raise DatasetError(
             f"{root}: {split}_K.json has {len(cameras)} samples, _mano.json {len(hands)}, _xyz.json {len(points)}:"
             " the files are of different versions; download them again"
+        )
+    if len(cameras) > MOST_SAMPLES:
+        raise DatasetError(
+            f"{root / split}_K.json has {len(cameras)} samples, more than any release: download it again"
         )
     notes = [UNPOSED] if model is None else []
     if len(cameras) != SAMPLES[split]:

@@ -139,13 +139,24 @@ def read_palm_selection(
 
 def _split_with(root: Path, selection: PalmSelection) -> str | None:
     """The split that has most pictures of a sequence; None where none has any."""
+    counts = _present(root, selection)
+    best = max(counts, key=lambda split: counts[split])
+    return best if counts[best] else None
+
+
+def _present(root: Path, selection: PalmSelection) -> dict[str, int]:
+    """How many of a sequence's pictures each split has."""
     place = Path(f"Capture{selection.capture}", selection.sequence, f"cam{selection.camera}")
-    counts = {
+    return {
         split: sum((root / "images" / split / place / f"image{number}.jpg").is_file() for number in selection.numbers)
         for split in SPLITS
     }
-    best = max(counts, key=lambda split: counts[split])
-    return best if counts[best] else None
+
+
+def complete_palm_sequences(root: Path) -> tuple[str, ...]:
+    """Names of those sequences of PALM's comparison whose pictures are all there."""
+    complete = (s for s in PALM_SEQUENCES if max(_present(root, s).values()) == len(s.numbers))
+    return tuple(selection.name for selection in complete)
 
 
 def _named(sequence: HandSequence, selection: PalmSelection, findings: Findings) -> HandSequence:

@@ -23,11 +23,11 @@ from .hand_sequence import HandFrame, HandSequence
 def rendered_mask(frame: HandFrame, model: HandModel) -> np.ndarray:
     """uint8 [H,W], 255 where the posed hand covers a pixel's centre. model: of the frame's side."""
     names = ("betas", "global_orient", "hand_pose", "transl")
-    values = [torch.as_tensor(getattr(frame, name), dtype=model.v_template.dtype) for name in names]
+    betas, *pose = (torch.as_tensor(getattr(frame, name), dtype=model.v_template.dtype) for name in names)
     with torch.no_grad():
-        vertices = hand_forward(model, *values).vertices
-        pose = torch.as_tensor(frame.world_to_camera, dtype=vertices.dtype)
-        seen = vertices @ pose[:3, :3].T + pose[:3, 3]
+        vertices = hand_forward(model, betas[: model.num_betas], *pose).vertices
+        camera = torch.as_tensor(frame.world_to_camera, dtype=vertices.dtype)
+        seen = vertices @ camera[:3, :3].T + camera[:3, 3]
         screen = project_vertices(seen, torch.as_tensor(frame.intrinsics))
         covered = rasterize(screen, model.faces, frame.height, frame.width).pixels
     mask = np.zeros(frame.height * frame.width, np.uint8)

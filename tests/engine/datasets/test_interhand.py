@@ -14,7 +14,7 @@ from published_hands import assert_reprojects, hand_with_mean, write_picture
 from published_sets import make_interhand
 
 from engine.datasets.hand_sequence import load_pixels
-from engine.datasets.interhand import InterHandChoice, read_interhand, read_palm_selection
+from engine.datasets.interhand import InterHandChoice, complete_palm_sequences, read_interhand, read_palm_selection
 from engine.datasets.interhand_selection import PALM_SEQUENCES
 from engine.datasets.set_files import UNPOSED, Findings
 from engine.errors import DatasetError
@@ -87,7 +87,9 @@ def test_palms_sequences_are_found_and_what_is_missing_is_named(tmp_path):
     make_interhand(tmp_path, numbers=(1, *selection.numbers), cameras=("400262", "400270"))
     (sequence,) = read_palm_selection(tmp_path, MODEL, names=[selection.name])
     assert sequence.name == selection.name and sequence.numbers == selection.numbers and sequence.cameras == ("400262",)
+    assert complete_palm_sequences(tmp_path) == (selection.name,)
     (tmp_path / "images/test/Capture0/ROM03_RT_No_Occlusion/cam400262/image12966.jpg").unlink()
+    assert not complete_palm_sequences(tmp_path)
     findings = Findings(keep_incomplete=True)
     (sequence,) = read_palm_selection(tmp_path, MODEL, findings)
     assert len(sequence) == 19 and findings.count == 13
