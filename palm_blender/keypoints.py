@@ -1,4 +1,4 @@
-"""A photo's 21 keypoints as things in the 3D view: named empties over the picture, joined by lines, moved with G as usual.
+"""A photo's 21 keypoints as things in the 3D view: named rings over the picture, joined by lines, moved with G as usual.
 
 The board is a picture whose longer side is 1 m, upright in the XZ plane of its own, far from the user's objects; a camera of
 its own, that no render uses, looks straight at it. Positions on it are fractions of that longer side about the centre.
@@ -19,19 +19,21 @@ from ..engine.errors import InputError
 from ..engine.files import read_json, write_json
 from ..engine.hand.joints import KEYPOINT_NAMES, KEYPOINT_PARENTS
 from ..engine.outside import numbers
+from . import keypoint_marks
 from .cleanup import whole_or_nothing
 from .results import photo_file
 
 COLLECTION = "PALM Keypoints"
 """Name of the collection, and of the custom property by which it is known."""
 POINT = "palm_keypoint"
-"""Custom property of a point's empty: its index."""
+"""Custom property of a point: its index."""
 BOARD = "palm_board"
 """Custom property of a board: its own token, which a job remembers."""
-RELATIONS = "palm_relationship_lines"
+VIEW = "palm_view"
+"""Custom property of a board: how the 3D view was drawn before it was turned to the photo."""
 PLACE = (0.0, 0.0, 100.0)
 """Of the board, metres: away from what is in the scene, and inside every view's clipping."""
-POINT_SIZE, LINE_GAP = 0.010, 0.002
+POINT_SIZE = 0.010
 MOVED_PX = 0.75
 """Below this, a point is where the detector saw it: Blender's positions are single-precision."""
 COLOURS = {
@@ -125,8 +127,11 @@ def build(look: Look, photo: Path, settings: dict[str, str]) -> bpy.types.Object
     base[BOARD] = uuid.uuid4().hex
     base["palm_size"], base["palm_seen"] = list(look.size), look.keypoints.ravel().tolist()
     positions = board_positions(look.keypoints, look.size)
-    points = [_point(index, name, positions[index], frame, collection) for index, name in enumerate(KEYPOINT_NAMES)]
-    _lines(positions, points, frame, collection)
+    mesh = keypoint_marks.ring_mesh(POINT_SIZE)
+    points = [_point(index, positions[index], mesh, frame, collection) for index in range(len(KEYPOINT_NAMES))]
+    lines = keypoint_marks.strips(points, KEYPOINT_PARENTS)
+    lines.parent = frame
+    collection.objects.link(lines)
     _camera(look.size, collection)
     return base
 
@@ -150,35 +155,20 @@ def _empty(name: str, collection: bpy.types.Collection, display: str, size: floa
 
 
 def _point(
-    index: int, name: str, position: np.ndarray, frame: bpy.types.Object, collection: bpy.types.Collection
+    index: int, position: np.ndarray, mesh: bpy.types.Mesh, frame: bpy.types.Object, collection: bpy.types.Collection
 ) -> bpy.types.Object:
-    point = _empty(name.replace("_", " "), collection, "SPHERE", POINT_SIZE if name != "wrist" else 1.5 * POINT_SIZE)
+    name = KEYPOINT_NAMES[index]
+    point = bpy.data.objects.new(name.replace("_", " "), mesh)
+    collection.objects.link(point)
     point.parent, point.location = frame, position
     point[POINT] = index
+    point.scale = (1.5 if name == "wrist" else 1.0,) * 3
     point.lock_location[1] = True
     point.lock_rotation, point.lock_scale = (True,) * 3, (True,) * 3
     point.show_in_front, point.hide_render = True, True
     point.show_name = name.endswith("_tip") or name == "wrist"
     point.color = COLOURS[name.rstrip("123").removesuffix("_tip")]
     return point
-
-
-def _lines(
-    positions: np.ndarray, points: list[bpy.types.Object], frame: bpy.types.Object, collection: bpy.types.Collection
-) -> None:
-    """A mesh of edges whose vertices hang on the points."""
-    edges = [(parent, index) for index, parent in enumerate(KEYPOINT_PARENTS) if parent >= 0]
-    data = bpy.data.meshes.new("PALM keypoint lines")
-    data.from_pydata(positions.tolist(), edges, [])
-    lines = bpy.data.objects.new("PALM keypoint lines", data)
-    collection.objects.link(lines)
-    lines.parent, lines.location = frame, (0, -LINE_GAP, 0)
-    lines.display_type, lines.show_in_front, lines.hide_select, lines.hide_render = "WIRE", True, True, True
-    for index, point in enumerate(points):
-        hook = lines.modifiers.new(point.name, "HOOK")
-        hook.object = point
-        hook.vertex_indices_set([index])
-        hook.matrix_inverse = Matrix.Translation(-point.location)
 
 
 def _camera(size: tuple[int, int], collection: bpy.types.Collection) -> None:
@@ -234,9 +224,11 @@ def remove() -> bool:
     if collection is None:
         return False
     doomed: set[Any] = set()
-    for item in collection.objects:
+    members = set(collection.objects)
+    users = bpy.data.user_map(subset={item.data for item in members if item.data is not None})
+    for item in members:
         doomed.add(item)
-        if item.data is not None and item.data.users <= 1:
+        if item.data is not None and all(user in members for user in users[item.data]):
             doomed.add(item.data)
     bpy.data.batch_remove([*doomed, collection])
     return True
@@ -276,9 +268,19 @@ def look_through_camera(context: bpy.types.Context) -> None:
             bpy.ops.view3d.view_center_camera()
     base = board()
     if base is not None:
+        base[VIEW] = _drawing(space)
         # a dashed line from each point to what it hangs on would hide the photo
-        base[RELATIONS] = space.overlay.show_relationship_lines
         space.overlay.show_relationship_lines = False
+        space.shading.type, space.shading.light, space.shading.color_type = "SOLID", "FLAT", "OBJECT"
+
+
+def _drawing(space: bpy.types.SpaceView3D) -> dict[str, Any]:
+    """How a view draws what the board changes in it."""
+    shading = space.shading
+    return {
+        "relations": space.overlay.show_relationship_lines,
+        "type": shading.type, "light": shading.light, "color": shading.color_type,
+    }  # fmt: skip
 
 
 def leave_camera(context: bpy.types.Context) -> None:
@@ -287,13 +289,18 @@ def leave_camera(context: bpy.types.Context) -> None:
     Call it before `remove`, after which nothing tells those views.
     """
     base, camera = board(), _own_camera()
-    relations = True if base is None else bool(base.get(RELATIONS, True))
+    drawn = {} if base is None else dict(base.get(VIEW, {}))
     for window in context.window_manager.windows:
         for area in window.screen.areas:
             space = area.spaces.active
             if area.type == "VIEW_3D" and space.use_local_camera and space.camera in (camera, None):
                 space.use_local_camera = False
-                space.overlay.show_relationship_lines = relations
+                space.overlay.show_relationship_lines = bool(drawn.get("relations", True))
+                space.shading.light, space.shading.color_type = (
+                    drawn.get("light", "STUDIO"),
+                    drawn.get("color", "MATERIAL"),
+                )
+                space.shading.type = drawn.get("type", "SOLID")
                 if space.region_3d.view_perspective == "CAMERA":
                     space.region_3d.view_perspective = "PERSP"
 
