@@ -46,6 +46,6 @@ def run(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         for problem in findings.problems:
             log.warning("%s", problem)
         first = f" ({findings.problems[0]})" if findings.problems else ""
-        raise DatasetError(f"nothing in {args.folder} can be used as {report.format}{first}")
+        raise DatasetError(f"nothing in {args.folder} can be used as {report.format}{first}: give the set's top folder")
     progress(1.0, "done")
     return result

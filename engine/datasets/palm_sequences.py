@@ -63,6 +63,9 @@ def read_own_sequences(root: Path | str, findings: Findings | None = None) -> It
     parts = _own_parts(root)
     if not parts:
         raise DatasetError(f"{root} has no {SET_FILE}: give a folder that `python build.py` made")
+    for folder in _relit_folders(root):
+        if folder not in parts and root not in parts:
+            findings.complain(f"{folder} has no {SET_FILE}: copy the sequence again")
     for part in parts:
         for sequence in _sequences(part, "" if part == root else f"{part.name}/", None, findings, None):
             yield _with_labels(sequence, findings)
@@ -71,7 +74,11 @@ def read_own_sequences(root: Path | str, findings: Findings | None = None) -> It
 def _own_parts(root: Path) -> list[Path]:
     if (root / SET_FILE).is_file():
         return [root]
-    return [folder for folder in folders_in(root) if (folder / SET_FILE).is_file()]
+    return [folder for folder in _relit_folders(root) if (folder / SET_FILE).is_file()]
+
+
+def _relit_folders(root: Path) -> list[Path]:
+    return [folder for folder in folders_in(root) if (folder / "folders" / "_train").is_dir()]
 
 
 def _release(root: Path) -> Path:

@@ -63,6 +63,9 @@ def test_own_sets_have_keypoints_and_sides_of_their_labels(tmp_path, side):
     assert first.frames[0].silhouette is None and first.notes == ()
     assert_reprojects(first.frames, truth, side)
     assert [s.name for s in read_own_sequences(tmp_path / "relit_01")] == ["_train"]
+    (tmp_path / "relit_01/dataset.json").unlink()
+    with pytest.raises(DatasetError, match=r"relit_01 has no dataset\.json: copy the sequence again"):
+        list(read_own_sequences(tmp_path))
 
 
 def test_own_sets_labels_that_do_not_fit(tmp_path):
