@@ -68,6 +68,8 @@ def read_freihand(
     unknown = sorted(set(backgrounds) - set(BACKGROUNDS))
     if unknown:
         raise DatasetError(f"FreiHAND has no backgrounds {some(unknown)}: use {', '.join(BACKGROUNDS)}")
+    if not is_freihand(root):
+        findings.complain(f"{root} has no training_K.json and no training/rgb: give the set's top folder")
     for split in SAMPLES:
         present = (root / f"{split}_K.json").is_file() or (root / split / "rgb").is_dir()
         if split in splits and present:

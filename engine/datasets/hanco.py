@@ -65,6 +65,8 @@ def read_hanco(
     missing = sorted(set(names or ()) - {folder.name for folder in folders})
     if missing:
         findings.complain(f"{root / 'rgb'} has no sequence {some(missing)}: check the names, or unpack it")
+    if not folders:
+        findings.complain(f"{root / 'rgb'} has no sequences (0000/cam0/00000000.jpg): unpack the set's pictures there")
     mean = mean_pose(model, "right", WHAT)
     for folder in folders:
         if names is None or folder.name in names:
@@ -108,6 +110,10 @@ def _sequence(root: Path, folder: Path, mean: np.ndarray, findings: Findings) ->
                 mask = None if masks is None else masks[number]
                 frames.append(_frame(number, index, path, mask, size, camera, values, mean))
     frames.sort(key=lambda frame: (frame.number, frame.camera))
+    if moments and not any(value != {} for value in labels.values()):
+        findings.complain(
+            f"{folder} has {plural(len(moments), 'moment')}, none with a fit in shape/: leave the sequence out"
+        )
     unfitted = sum(labels[number] == {} for number in moments)
     notes = [f"{plural(unfitted, 'moment')} of {len(moments)} without a fit left out"] if unfitted else []
     notes += ["no masks (mask_hand/)"] if masks_of is None else [f"masks from {masks_of}/"]

@@ -78,6 +78,10 @@ def read_harp(
     """
     root, findings = Path(root), findings or Findings()
     folders = [root] if _is_sequence(root) else [folder for folder in folders_in(root) if _is_sequence(folder)]
+    if not folders:
+        findings.complain(
+            f"{root} has no sequence (1/unscreen_cropped, 1/metro_mano …): give the folder of the sequences"
+        )
     missing = sorted(set(names or ()) - {folder.name for folder in folders})
     if missing:
         findings.complain(f"{root} has no sequence {some(missing)}: check the names")

@@ -49,6 +49,7 @@ from .set_files import (
 SPLITS = ("test", "val", "train")
 WHAT = "InterHand2.6M's poses"
 SIDES = ("right", "left")
+LEFT_BETAS = "betas are of MANO_LEFT with the sign of its shape directions mended (smplx issue 48)"
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,8 @@ def read_interhand(
     DatasetError; with `findings` that keep incomplete parts, problems are kept there and their frames left out.
     """
     root, choice, findings = Path(root), choice or InterHandChoice(), findings or Findings()
+    if not any(folders_in(root / "images" / split) for split in SPLITS):
+        findings.complain(f"{root} has no pictures (images/test/Capture0 …): unpack the set's images there")
     for split in SPLITS if choice.split is None else (choice.split,):
         captures = folders_in(root / "images" / split)
         if not captures:
@@ -198,10 +201,17 @@ class _Annotations:
         if self.joint_file.is_file():
             self.joints = findings.attempt(read_annotations, self.joint_file, dict) or {}
 
+    def has_capture(self, capture: str) -> bool:
+        """True; raises DatasetError where the poses lack a capture."""
+        if not isinstance(self.mano.get(capture), Mapping):
+            raise DatasetError(
+                f"{self.mano_file} has no poses of capture {capture}: download annotations of the same release"
+            )
+        return True
+
     def hands(self, capture: str, number: int) -> Mapping[str, Any]:
         """{side: parameters or null} of a moment. Raises DatasetError for files of another version."""
-        frames = self.mano.get(capture)
-        entry = frames.get(str(number)) if isinstance(frames, Mapping) else None
+        entry = self.mano[capture].get(str(number))
         if entry is None:
             return {}
         if not isinstance(entry, Mapping) or not set(entry) <= set(SIDES):
@@ -254,9 +264,16 @@ def _recording(
             view = findings.attempt(_view, place, name, capture, annotations, choice, findings)
             views += [] if view is None else [view]
     moments = sorted({number for view in views for number in view.pictures})
+    if not moments or not findings.attempt(annotations.has_capture, capture):
+        return
     hands: dict[int, Mapping[str, Any]] = {}
     for number in moments:
         hands[number] = findings.attempt(annotations.hands, capture, number) or {}
+    if not any(hand is not None for pair in hands.values() for hand in pair.values()):
+        findings.complain(
+            f"{folder}: none of its {plural(len(moments), 'moment')} has a pose in {annotations.mano_file.name}: pictures and"
+            " annotations are of different releases (5 and 30 frames a second?)"
+        )
     for side in SIDES if choice.hand is None else (choice.hand,):
         seen = [number for number in moments if hands[number].get(side) is not None]
         if not seen:
@@ -265,6 +282,7 @@ def _recording(
         if frames:
             notes = [] if any(view.masks for view in views) else ["no masks: the set has none"]
             notes += [UNPOSED] if model is None else []
+            notes += [LEFT_BETAS] if side == "left" else []
             if len(seen) < len(moments):
                 notes.append(
                     f"{plural(len(moments) - len(seen), 'moment')} of {len(moments)} without a {side} hand left out"

@@ -67,5 +67,10 @@ def test_a_named_layout_that_the_folder_does_not_have(tmp_path):
     (tmp_path / "notes.json").write_text(json.dumps({}))
     with pytest.raises(DatasetError, match="holds no subject"):
         list(read_sequences(tmp_path, None, "palm"))
-    for name in ("interhand", "harp", "freihand", "hanco"):
-        assert not list(read_sequences(tmp_path, None, name))
+    missing = {
+        "interhand": "has no pictures", "harp": "has no sequence", "freihand": r"has no training_K\.json",
+        "hanco": "has no sequences", "hamer": "has no pictures", "ours": r"has no dataset\.json",
+    }  # fmt: skip
+    for name, message in missing.items():
+        with pytest.raises(DatasetError, match=message):
+            list(read_sequences(tmp_path, None, name))

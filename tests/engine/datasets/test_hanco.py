@@ -68,6 +68,11 @@ def test_sequences_by_name(made):
 CALIB, SHAPE, XYZ = (f"{kind}/0110/00000001.json" for kind in ("calib", "shape", "xyz"))
 DAMAGES = {
     "no shapes": (lambda r: shutil.rmtree(r / "shape/0110"), "so sequence 0110 has no poses: unpack HanCo_shape.zip", 0),
+    "no fits": (
+        lambda r: [path.unlink() for path in (r / "shape/0110").iterdir()],
+        "has 2 moments, none with a fit",
+        0,
+    ),
     "no calibration": (lambda r: (r / CALIB).unlink(), "00000001.json is missing", 8),
     "five cameras": (
         lambda r: edit(r / CALIB, lambda v: {key: value[:5] for key, value in v.items()}),

@@ -179,6 +179,16 @@ DAMAGES = {
         "capture 0 has no campos and camrot",
         0,
     ),
+    "poses of another capture": (
+        lambda r: edit(r / MANO, lambda v: v.update({"3": v.pop("0")})),
+        "has no poses of capture 0: download annotations of the same release",
+        0,
+    ),
+    "poses of another frame rate": (
+        lambda r: edit(r / MANO, lambda v: v.update({"0": {"1": v["0"]["12966"]}})),
+        "none of its 3 moments has a pose in InterHand2.6M_test_MANO_NeuralAnnot.json: .* different releases",
+        0,
+    ),
     "no rotation": (
         lambda r: edit(r / CAMERA, lambda v: v["0"]["camrot"].update({"400262": np.diag([2.0, 1, 1]).tolist()})),
         "camrot: 400262 is no rotation",
