@@ -78,6 +78,32 @@ def test_visibility_gradient_reaches_the_depths(ball_over_floor):
     assert torch.isfinite(vertices.grad).all() and vertices.grad.abs().max() > 0
 
 
+@pytest.mark.parametrize("moved", ["caster", "light"])
+def test_a_shadow_moves_with_its_caster_and_with_its_light(ball_over_floor, moved):
+    """The first moment of a shadow along x changes as finite differences say, which depths alone cannot tell."""
+    vertices, faces, _, _ = ball_over_floor
+    side = torch.linspace(-0.1, 0.1, 101, device=vertices.device)
+    x, y = torch.meshgrid(side, side, indexing="xy")
+    points = torch.stack([x.reshape(-1), y.reshape(-1), torch.zeros(101 * 101, device=x.device)], 1)
+    normals = torch.tensor([[0.0, 0, -1]], device=x.device).expand(len(points), 3)
+    ball = (vertices[:, 2] < -0.01).to(vertices)[:, None]
+    along = torch.tensor([1.0, 0, 0], device=x.device)
+
+    def moment(shift: torch.Tensor) -> torch.Tensor:
+        light = torch.tensor([0.3, 0.1, -1.0], device=x.device)
+        placed = vertices + ball * along * shift if moved == "caster" else vertices
+        light = light if moved == "caster" else light + along * shift
+        visible = soft_visibility(parallel_shadow_map(placed, faces, light), points, normals)
+        return ((1 - visible) * points[:, 0]).sum()
+
+    step = 0.01 if moved == "caster" else 0.1
+    zero = torch.zeros((), device=x.device, requires_grad=True)
+    moment(zero).backward()
+    with torch.no_grad():
+        difference = float(moment(zero + step) - moment(zero - step)) / (2 * step)
+    assert float(zero.grad) == pytest.approx(difference, rel=0.1)
+
+
 def test_visibility_gradient_is_finite_where_light_falls_straight(ball_over_floor):
     vertices, faces, points, normals = ball_over_floor
     normals = normals.clone().requires_grad_(True)
