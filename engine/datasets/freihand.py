@@ -23,12 +23,12 @@ import numpy as np
 from ..errors import DatasetError
 from ..hand.joints import to_palm
 from ..hand.model import HandModel
-from ..outside import numbers
 from .hand_sequence import HandFrame, HandSequence
 from .set_files import (
     UNPOSED,
     Findings,
     mean_pose,
+    measured,
     numbered,
     pinhole,
     plural,
@@ -164,9 +164,9 @@ def _labels(
     mean: np.ndarray,
 ) -> dict[str, Any]:
     """The fields of a HandFrame that a sample's annotations give."""
-    camera = numbers(entries[0], f"{where}: K", DatasetError, (3, 3))
-    hand = numbers(entries[1], f"{where}: mano", DatasetError).ravel()
-    points = numbers(entries[2], f"{where}: xyz", DatasetError, (21, 3))
+    camera = measured(entries[0], f"{where}: K", (3, 3))
+    hand = measured(entries[1], f"{where}: mano").ravel()
+    points = measured(entries[2], f"{where}: xyz", (21, 3))
     if hand.shape != (61,):
         raise DatasetError(
             f"{where}: mano has {hand.size} numbers, not 61: it is of another version; download it again"

@@ -19,10 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DatasetError
 from ..hand.joints import to_palm
 from ..hand.model import HandModel
-from ..outside import numbers
 from .hand_sequence import HandFrame, HandSequence
 from .set_files import (
     LARGEST_FRAME_JSON,
@@ -31,6 +29,7 @@ from .set_files import (
     field,
     folders_in,
     mean_pose,
+    measured,
     numbered,
     pinhole,
     plural,
@@ -148,7 +147,7 @@ def _moment(root: Path, name: str, number: int) -> dict[str, Any]:
     values["xyz"] = None
     if points.is_file():
         read = read_annotations(points, list, LARGEST_FRAME_JSON)
-        values["xyz"] = to_palm(numbers(read, str(points), DatasetError, (21, 3)), "freihand")
+        values["xyz"] = to_palm(measured(read, str(points), (21, 3)), "freihand")
     return values
 
 

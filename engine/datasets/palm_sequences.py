@@ -20,11 +20,10 @@ import numpy as np
 from ..errors import DatasetError
 from ..hand.cameras import project
 from ..hand.model import HandModel
-from ..outside import numbers
 from .hand_sequence import HandFrame, HandSequence
 from .palm import PalmFrame, read_palm_folder
 from .palm_files import SET_FILE, read_set_facts
-from .set_files import LARGEST_FRAME_JSON, UNPOSED, Findings, folders_in, mean_pose, read_annotations, some
+from .set_files import LARGEST_FRAME_JSON, UNPOSED, Findings, folders_in, mean_pose, measured, read_annotations, some
 
 OPEN_HAND_NAME = "PALM Hands open hand"
 AGREE_PX = 0.05
@@ -152,8 +151,8 @@ def _with_labels(sequence: HandSequence, findings: Findings) -> HandSequence:
 def _label(frame: HandFrame) -> _Label:
     path = frame.image.parents[2] / "labels" / frame.camera / f"{frame.image.stem}.json"
     values: dict[str, Any] = read_annotations(path, dict, LARGEST_FRAME_JSON)
-    points = numbers(values.get("keypoints_3d"), f"{path}: keypoints_3d", DatasetError, (21, 3))
-    pixels = numbers(values.get("keypoints_2d"), f"{path}: keypoints_2d", DatasetError, (21, 2))
+    points = measured(values.get("keypoints_3d"), f"{path}: keypoints_3d", (21, 3))
+    pixels = measured(values.get("keypoints_2d"), f"{path}: keypoints_2d", (21, 2))
     apart = np.abs(project(points, frame.intrinsics, frame.world_to_camera) - pixels).max()
     if not apart < AGREE_PX:
         raise DatasetError(

@@ -24,6 +24,8 @@ LARGEST_FRAME_JSON = 1 << 20
 """Bytes of an annotation file for one moment."""
 MOST_PROBLEMS = 200
 """Kept in words; further ones are counted."""
+LARGEST = 1e6
+"""Of an annotation's numbers, in any unit."""
 NAMES_LISTED = 3
 RIGHT_TO_LEFT = np.tile([1.0, -1.0, -1.0], 15)
 """Finger poses of one hand → of the other, its mirror image in X."""
@@ -82,11 +84,19 @@ def read_annotations(path: Path, kind: type, most_bytes: int = LARGEST_SET_JSON)
     return value
 
 
+def measured(value: Any, what: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
+    """Finite numbers that a hand, a camera or a picture can have. what: names the file and the field. Raises DatasetError."""
+    array = numbers(value, what, DatasetError, shape)
+    if array.size and np.abs(array).max() > LARGEST:
+        raise DatasetError(f"{what} holds {np.abs(array).max():.3g}, far beyond any hand or camera: copy it again")
+    return array
+
+
 def field(values: Any, name: str, where: str, shape: tuple[int, ...]) -> np.ndarray:
     """Finite numbers of a field, with any batch dimensions of 1 dropped. Raises DatasetError naming file and field."""
     if not isinstance(values, Mapping) or name not in values:
         raise DatasetError(f"{where} has no {name}: it is of another version, or cut off; copy it again")
-    array = numbers(values[name], f"{where}: {name}", DatasetError)
+    array = measured(values[name], f"{where}: {name}")
     if array.size != int(np.prod(shape)) or tuple(n for n in array.shape if n != 1) != tuple(
         n for n in shape if n != 1
     ):

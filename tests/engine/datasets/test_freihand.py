@@ -97,6 +97,7 @@ DAMAGES = {
         0,
     ),
     "a NaN": (lambda r: edit(r / "training_mano.json", set_hand(7, float("nan"))), "sample 1: mano holds NaN", 2),
+    "a number out of all measure": (lambda r: edit(r / "training_mano.json", set_hand(50, 1e300)), "holds 1e.300, far beyond", 2),
     "no scale": (lambda r: edit(r / "training_mano.json", set_hand(60, 0.0)), "sample 1: the hand's scale is 0", 2),
     "joints missing": (
         lambda r: edit(r / "training_xyz.json", lambda v: [v[0], v[1][:20], v[2]]),
