@@ -202,7 +202,7 @@ def _are_rotations(array: np.ndarray, frames: int | None) -> bool:
 def _frames(array: np.ndarray | None, width: int, count: int, name: str, source: str) -> np.ndarray:
     if array is None:
         return np.zeros((count, width))
-    flat = array.reshape(-1, width) if array.size and array.shape[-1] == width else None
+    flat = array.reshape(-1, width) if array.ndim and array.size and array.shape[-1] == width else None
     if flat is None or len(flat) not in (1, count):
         raise PoseFileError(f"pose file {source}: {name} has shape {array.shape}, but there are {count} frames")
     return np.broadcast_to(flat, (count, width)).copy()
@@ -212,7 +212,7 @@ def _betas(value: Any, source: str, notes: list[str]) -> np.ndarray | None:
     array = _numbers(value, "betas", source)
     if array is None:
         return None
-    if array.size == 0 or array.shape[-1] < 10:
+    if array.ndim == 0 or array.size == 0 or array.shape[-1] < 10:
         raise PoseFileError(f"pose file {source}: betas has shape {array.shape}: expected 10 numbers")
     rows = array.reshape(-1, array.shape[-1])[:, :10]
     if len(rows) > 1 and np.ptp(rows, axis=0).max() > 1e-6:

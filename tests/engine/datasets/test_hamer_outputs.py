@@ -53,7 +53,18 @@ def changed(**changes):
     return write
 
 
+def parameter(name, value):
+    def write(path: Path) -> None:
+        output = pickle.loads(path.read_bytes())
+        output["pred_mano_params"][name] = value
+        path.write_bytes(pickle.dumps(output))
+
+    return write
+
+
 DAMAGES = {
+    "one number for betas": (parameter("betas", 3.0), r"betas has shape \(\): expected 10 numbers"),
+    "one number for the turn": (parameter("global_orient", 3.0), r"global_orient has shape \(\)"),
     "vertices": (
         lambda p: p.write_bytes(pickle.dumps({"frame_001.jpg": {"v3d_cam": np.zeros((1, 778, 3)), "K": np.eye(3)}})),
         "holds vertices, no parameters .*: fit them with `capture --pose`",
