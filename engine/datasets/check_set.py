@@ -21,9 +21,12 @@ from .hand_sequence import HandFrame, HandSequence, load_pixels
 from .interhand import complete_palm_sequences
 from .interhand_selection import PALM_SEQUENCES
 from .palm_check import decoded
+from .palm_files import read_quality
 from .palm_scans import find_scans, read_palm_scan
+from .palm_sequences import RELEASES
 from .set_files import Findings, plural
 
+QUALITY_FILE = "quality_dict_feb_27.npy"
 OUTSIDE = 0.5
 """Of a hand's keypoints; a frame that has more of them outside its picture does not show the hand, or has another camera."""
 FAR_M = 0.02
@@ -95,8 +98,10 @@ def check_set(
     report = SetReport(found)
     layout = FORMATS[found]
     progress(0.0, f"reading {layout.summary}")
+    moments: set[tuple[str, int]] = set()
     for sequence in layout.read(root, model if layout.needs_mano else None, findings):
         _count(report, sequence)
+        moments |= {(sequence.name, number) for number in sequence.numbers}
         _look_at_keypoints(sequence, findings)
         if model is not None and layout.needs_mano:
             _compare_joints(report, sequence, model, findings)
@@ -113,6 +118,7 @@ def check_set(
             f"of the {len(PALM_SEQUENCES)} sequences of PALM's comparison {complete} have all their pictures"
         ] = 1
     if found == "palm":
+        _look_at_quality(report, root, moments, findings)
         _look_at_scans(report, root, findings, progress, pixels)
     return report
 
@@ -212,6 +218,16 @@ def _compare_joints(report: SetReport, sequence: HandSequence, model: HandModel,
             f"{sequence.name}: the posed hand's joints are {1000 * error:.0f} mm from the annotated ones:"
             " poses and joints are of different releases, or the hand model is another one"
         )
+
+
+def _look_at_quality(report: SetReport, root: Path, moments: set[tuple[str, int]], findings: Findings) -> None:
+    """PALM's file of fitting errors, where it is: how many of the moments it judges."""
+    files = (place / QUALITY_FILE for place in (root, *(root / name for name in RELEASES)))
+    path = next((path for path in files if path.is_file()), None)
+    errors = None if path is None else findings.attempt(read_quality, path)
+    if errors is not None:
+        judged = sum((subject, number - 1) in errors for subject, number in moments)
+        report.notes[f"{QUALITY_FILE} judges {judged} of {len(moments)} moments"] = 1
 
 
 def _look_at_scans(report: SetReport, root: Path, findings: Findings, progress: Progress, read: bool) -> None:

@@ -8,8 +8,9 @@
     K: [3×3 per sample]   xyz: [21×3 metres in the camera's frame]   mano: [[61 numbers]]
 
 The 61 numbers are the turn and 45 finger angles relative to MANO's mean pose, 10 betas, the middle finger's knuckle in the
-picture (u, v) and a scale with which it lies at (u − cx, v − cy, f) / scale metres. The world is the camera. How many samples
-there are is read off the K file, so parts of the set work too. JPEG masks are grey at edges: 128 and more is hand.
+picture (u, v) and a scale with which it lies at (u − cx, v − cy, f) / scale metres. The world is the camera. Fingertips are
+other vertices of MANO than smplx's, some millimetres away. How many samples there are is read off the K file, so parts of the
+set work too. JPEG masks are grey at edges: 128 and more is hand.
 """
 
 from __future__ import annotations

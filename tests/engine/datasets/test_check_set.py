@@ -99,6 +99,15 @@ def test_scans_of_palm_are_read(tmp_path):
     assert checked(tmp_path, pixels=False)["scans"] == 1
 
 
+def test_palms_quality_file_is_counted_or_named(tmp_path):
+    write_subject(tmp_path / "XR20B/folders", "0000")
+    np.save(tmp_path / "XR20B/quality_dict_feb_27.npy", {"0000/000001.jpg": 1.0, "0009/000001.jpg": 2.0})
+    result = checked(tmp_path, pixels=False)
+    assert result["notes"][-1] == "quality_dict_feb_27.npy judges 1 of 2 moments" and not result["problem_count"]
+    np.save(tmp_path / "XR20B/quality_dict_feb_27.npy", {"one": 1.0})
+    assert "has the entry 'one', not SUBJECT/FRAME.jpg" in checked(tmp_path, pixels=False)["problems"][0]
+
+
 def test_many_problems_are_counted_but_not_all_told(tmp_path):
     findings = Findings(keep_incomplete=True)
     for number in range(1000):
