@@ -48,24 +48,29 @@ class AppearanceWeights:
 class VideoSchedule:
     """What a video needs beyond a photo. An epoch sees every frame once."""
 
-    geometry_epochs: int = 8
+    geometry_epochs: int = 10
     """On the hand model as it is, not subdivided."""
-    joint_epochs: int = 5
+    joint_epochs: int = 3
+    """At the resolution of the geometry stage, then"""
+    fine_joint_epochs: int = 2
+    """at full resolution."""
     appearance_epochs: int = 8
-    refinement_epochs: int = 40
+    refinement_epochs: int = 30
     """Of held-out frames, whose pose is found with the finished avatar."""
     batch: int = 8
     """Frames a step."""
     crop_px: int = 288
     """Longer side of the hand, in which frames are kept and appearance is found."""
     geometry_shrink: int = 2
-    joint_shrink: int = 1
     """Crops are so much smaller while geometry moves."""
+    occlusion_rays: int = 48
+    shadow_samples: int = 3
+    """Of frames; a photo has more."""
     light_frames: int = 6
     """From which the light is estimated first."""
-    bake_frames: int = 40
+    bake_frames: int = 24
     """From which it is told what skin was seen."""
-    measured_frames: int = 400
+    measured_frames: int = 120
     """Of the frames that were fitted, in which the avatar is measured, at most."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -30,12 +30,12 @@ class Photograph:
     """[H,W,3] sRGB-encoded, in [0,1]"""
     mask: Tensor
     """[H,W] in [0,1]"""
-    beyond_wrist: Tensor
-    """[H,W] 1 on the forearm's side of the wrist, where the mask was cut"""
     eroded: Tensor
     """[H,W] the mask without its border, where background bleeds in"""
     intrinsics: Tensor
     """[3,3]"""
+    beyond_wrist: Callable[[Crop], Tensor]
+    """Of a crop [h,w]: 1 on the forearm's side of the wrist, where the mask was cut"""
 
 
 class Target(NamedTuple):
@@ -120,11 +120,15 @@ def prepare_photo(
     soft_mask = torch.as_tensor(np.asarray(mask, dtype=np.float32)).to(like)
     intrinsics = torch.as_tensor(np.asarray(capture.K)).to(like)
     cap = template.model.faces[template.model.cap_faces].unique()
-    beyond = beyond_wrist(posed.vertices, cap, posed.joints, intrinsics, *mask.shape).to(like)
+
+    def beyond(crop: Crop) -> Tensor:
+        camera = crop.intrinsics(intrinsics)
+        return beyond_wrist(posed.vertices, cap, posed.joints, camera, crop.height, crop.width).to(like)
+
     hand_px = math.sqrt(float(soft_mask.sum()))
     depth = distance_transform_edt(np.asarray(mask) > 0.5)
     eroded = torch.as_tensor(depth > 0.008 * hand_px + 1).to(like)
-    return Photograph(color, soft_mask, beyond, eroded, intrinsics)
+    return Photograph(color, soft_mask, eroded, intrinsics, beyond)
 
 
 def crop_for(photograph: Photograph, posed: PosedHand, longest_px: int, enlarge: bool = False) -> Crop:
@@ -140,13 +144,21 @@ def crop_for(photograph: Photograph, posed: PosedHand, longest_px: int, enlarge:
 
 def frames_of_photo(photograph: Photograph, crop: Crop) -> Frames:
     """The crop of a photo as a sequence of one frame."""
-    planes = torch.stack([photograph.mask, 1 - photograph.beyond_wrist, photograph.eroded], dim=-1)
-    inside = torch.ones_like(planes[..., :1])
-    small = resample(torch.cat([photograph.color, planes, inside], dim=-1), crop)
-    told = small[..., 4:5] * (small[..., 6:7] > 0.5)
-    inner = (small[..., 5:6] > 0.99).to(small)
-    eight_bit = (torch.cat([small[..., :4], told, inner], dim=-1).clamp(0, 1) * 255 + 0.5).to(torch.uint8)[None]
+    shown = photograph.color.shape[:2]
+    planes = torch.stack([photograph.mask, photograph.eroded], dim=-1)
+    small = resample(torch.cat([photograph.color, planes], dim=-1), crop)
+    told = (1 - photograph.beyond_wrist(crop)) * inside_photo(crop, *shown).to(small)
+    inner = (small[..., 4] > 0.99).to(small)
+    values = torch.cat([small[..., :4], torch.stack([told, inner], dim=-1)], dim=-1)
+    eight_bit = (values.clamp(0, 1) * 255 + 0.5).to(torch.uint8)[None]
     return Frames(eight_bit[..., :3], eight_bit[..., 3:], crop.intrinsics(photograph.intrinsics)[None])
+
+
+def inside_photo(crop: Crop, height: int, width: int) -> Tensor:
+    """[h,w] bool: which of a crop's pixels lie in the picture."""
+    x = crop.left + (torch.arange(crop.width) + 0.5) / crop.scale
+    y = crop.top + (torch.arange(crop.height) + 0.5) / crop.scale
+    return ((y >= 0) & (y < height))[:, None] & ((x >= 0) & (x < width))[None]
 
 
 def square_crop(crop: Crop, side_px: int) -> Crop:

@@ -33,6 +33,8 @@ class Template(NamedTuple):
     """[N,N] of the coarse mesh: spreads a vertex's offset over its neighbourhood."""
     midpoints: tuple[Tensor, ...]
     """[E,2] per subdivision level."""
+    coarse_faces: Tensor
+    """[F,3] before subdivision; its vertices are the first ones of the fine mesh."""
 
 
 @dataclass
@@ -89,6 +91,10 @@ class AppearanceParameters:
         """[M,M,3] unit tangent-space normals."""
         return normalize(torch.cat([self.normal, torch.ones_like(self.normal[..., :1])], -1), dim=-1)
 
+    def maps(self) -> Tensor:
+        """[M,M,6] albedo as it is stored, and normals."""
+        return torch.cat([self.albedo, self.normal_map()], dim=-1)
+
 
 class PosedHand(NamedTuple):
     """* is nothing, or the number of frames."""
@@ -139,7 +145,7 @@ def _subdivided(coarse: HandModel, levels: int, smoother: Tensor) -> Template:
     model = subdivide_model(coarse, levels)
     topology = mesh_topology(model.faces, model.uv, model.uv_faces)
     neighbours = uniform_laplacian(topology.edges, len(model.v_template))
-    return Template(model, topology, neighbours, smoother, tuple(midpoints))
+    return Template(model, topology, neighbours, smoother, tuple(midpoints), coarse.faces)
 
 
 def displacement(template: Template, offsets: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from ..training.perceptual import PerceptualTerm
 from .config import HarpConfig
 from .harp_frames import Frames
 from .harp_model import AppearanceParameters, GeometryParameters, Template, pose_hand
+from .harp_render import SkyViews
 from .harp_stages import (
     GeometryOptimiser,
     Reference,
@@ -43,12 +44,14 @@ def fit_poses(
     generator = torch.Generator().manual_seed(config.seed * 10 + 4)
     batches = shuffled_batches(index, config.video.batch, config.video.refinement_epochs, generator)
     stack = stack_topology(template.topology, len(batches[0]))
+    sky = SkyViews(template, config.moving_occlusion_rays)
+    maps = appearance.maps().detach()
     weights = dataclasses.replace(config.geometry, displacement=0, laplacian=0, normal_consistency=0, edge_length=0)
     for rows, rate_scale in steps(batches, progress, "finding poses with the known hand"):
         target = frames.target(rows, config.video.geometry_shrink)
         chosen = geometry.frames(rows)
         posed = pose_hand(template, chosen)
-        picture = joint_picture(template, stack, posed, appearance, target, rows, {}, config)
+        picture = joint_picture(template, stack, posed, appearance, target, rows, sky, config, maps)
         energy = geometry_energy(template, chosen, posed, picture.coverage, target, reference.joints[rows], weights)
         energy = energy + photo_energy(picture, target, config.appearance, perceptual)
         optimiser.zero_grad()

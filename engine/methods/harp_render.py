@@ -11,14 +11,14 @@ from torch.nn.functional import normalize
 from ..hand.subdivide import interpolate as interpolate_midpoints
 from ..lighting.color import srgb_to_linear
 from ..lighting.environment import LAMP_ANGULAR_RADIUS
-from ..lighting.lamp import shade
+from ..lighting.lamp import LampLight, shade
 from ..rendering.frame_stack import frame_slices
 from ..rendering.mesh import MeshTopology, SurfaceView, surface_values
 from ..rendering.occlusion import ambient_visibility, bounced_lamp, multiple_bounce
 from ..rendering.shadow import disc_visibility
 from ..rendering.surface import corner_tangents, mapped_normals, vertex_normals
 from ..rendering.texture import sample_texture
-from .harp_model import AppearanceParameters, Template
+from .harp_model import Template
 
 
 class Shading(NamedTuple):
@@ -67,14 +67,40 @@ def stacked_skin(parts: list[SeenSkin], picture_px: int) -> SeenSkin:
 
 
 def openness_of(template: Template, vertices: Tensor, normals: Tensor, rays: int) -> Tensor:
-    """[V] ambient visibility of a posed hand's vertices [V,3]. No gradient."""
-    # Rays from every vertex of the coarse mesh are enough: occlusion is smooth over a few millimetres.
+    """[V] ambient visibility of a posed hand's vertices [V,3]. No gradient.
+
+    Found on the mesh before subdivision: occlusion is smooth over a few millimetres.
+    """
     coarse = len(template.smoother)
-    points, outward = vertices.detach(), normals.detach()
-    openness = ambient_visibility(points, template.topology.faces, points[:coarse], outward[:coarse], rays)
+    points, outward = vertices.detach()[:coarse], normals.detach()[:coarse]
+    return finer(template, ambient_visibility(points, template.coarse_faces, points, outward, rays))
+
+
+def finer(template: Template, values: Tensor) -> Tensor:
+    """Values of the coarse vertices [N] carried to the template's [V]."""
     for edges in template.midpoints:
-        openness = interpolate_midpoints(openness, edges)
-    return openness
+        values = interpolate_midpoints(values, edges)
+    return values
+
+
+class SkyViews:
+    """Ambient visibility of a video's frames, found where each is first seen and kept: poses move it little from then on."""
+
+    def __init__(self, template: Template, rays: int):
+        self.template, self.rays = template, rays
+        self.known: dict[int, Tensor] = {}
+
+    @torch.no_grad()
+    def of(self, number: int, vertices: Tensor, normals: Tensor) -> Tensor:
+        """[V] of one frame; vertices, normals [V,3]."""
+        coarse = len(self.template.smoother)
+        if number not in self.known:
+            self.known[number] = openness_of(self.template, vertices, normals, self.rays)[:coarse].half()
+        return finer(self.template, self.known[number].to(vertices))
+
+    def forget(self, number: int) -> None:
+        """Find it anew when it is next asked for."""
+        self.known.pop(number, None)
 
 
 def shading_of(template: Template, vertices: Tensor, rays: int) -> Shading:
@@ -98,15 +124,14 @@ def seen_skin(view: SurfaceView, topology: MeshTopology, shading: Shading) -> Se
     )
 
 
-def shade_skin(skin: SeenSkin, appearance: AppearanceParameters, lamp_visibility: Tensor | None) -> Tensor:
-    """Linear colour [P,3] of seen skin under the parameters' light. lamp_visibility [P] in [0,1], None: no shadows."""
-    size = appearance.albedo.shape[-1]
-    maps = sample_texture(torch.cat([appearance.albedo, appearance.normal_map()], dim=-1), skin.uv)
-    albedo = srgb_to_linear(maps[:, :size].clamp(0, 1))
-    normals = mapped_normals(skin.normals, skin.tangents, skin.signs, maps[:, size:])
+def shade_skin(skin: SeenSkin, maps: Tensor, light: LampLight, lamp_visibility: Tensor | None) -> Tensor:
+    """Linear colour [P,3] of seen skin. maps [M,M,6] of `AppearanceParameters`; lamp_visibility [P], None: no shadows."""
+    values = sample_texture(maps, skin.uv)
+    albedo = srgb_to_linear(values[:, :3].clamp(0, 1))
+    normals = mapped_normals(skin.normals, skin.tangents, skin.signs, values[:, 3:])
     tint = albedo.detach()
     ambient = multiple_bounce(skin.openness, tint)
-    return albedo * shade(appearance.light(), normals, lamp_visibility, ambient, bounced_lamp(skin.openness, tint))
+    return albedo * shade(light, normals, lamp_visibility, ambient, bounced_lamp(skin.openness, tint))
 
 
 def visible_lamp(

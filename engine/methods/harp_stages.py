@@ -23,7 +23,7 @@ from .adam import Adam, FrameAdam, cosine_fall
 from .config import AppearanceWeights, GeometryWeights, HarpConfig
 from .harp_frames import Frames, Target
 from .harp_model import AppearanceParameters, GeometryParameters, PosedHand, Template, displacement, pose_hand
-from .harp_render import SeenSkin, Shading, openness_of, seen_skin, shade_skin, stacked_skin, visible_lamp
+from .harp_render import SeenSkin, Shading, SkyViews, seen_skin, shade_skin, stacked_skin, visible_lamp
 from .losses import (
     acceleration_energy,
     edge_length_energy,
@@ -37,8 +37,8 @@ from .losses import (
     upright_normals,
 )
 
-TURNED = 0.9997
-"""Cosine between lamp directions (1.4 degrees) from which on shadows are tested again."""
+TURNED = 0.9986
+"""Cosine between lamp directions (3 degrees) from which on shadows are tested again."""
 
 
 class Reference(NamedTuple):
@@ -169,6 +169,7 @@ def optimise_jointly(
     progress: Progress,
     track: Track | None = None,
     shrink: int = 1,
+    sky: SkyViews | None = None,
 ) -> None:
     """Stage 2: everything, with the photo pulling on the geometry as well. Moves both in place."""
     geometry_steps = GeometryOptimiser(parameters, config, scale=0.3)
@@ -176,12 +177,12 @@ def optimise_jointly(
     generator = torch.Generator().manual_seed(config.seed + 1)
     initial = (appearance.log_ambient.detach().clone(), appearance.log_lamp.detach().clone())
     stack = stack_topology(template.topology, len(batches[0]))
-    openness: dict[int, Tensor] = {}
+    sky = sky or SkyViews(template, config.moving_occlusion_rays)
     for index, rate_scale in steps(batches, progress, "refining shape and skin"):
         target = frames.target(index, shrink)
         chosen = parameters.frames(index)
         posed = pose_hand(template, chosen)
-        picture = joint_picture(template, stack, posed, appearance, target, index, openness, config)
+        picture = joint_picture(template, stack, posed, appearance, target, index, sky, config)
         energy = geometry_energy(
             template, chosen, posed, picture.coverage, target, reference.joints[index], config.geometry
         )
@@ -204,29 +205,27 @@ def joint_picture(
     appearance: AppearanceParameters,
     target: Target,
     index: Tensor,
-    openness: dict[int, Tensor],
+    sky: SkyViews,
     config: HarpConfig,
+    maps: Tensor | None = None,
 ) -> Picture:
     """The frames of a batch as the parameters have them, antialiased over the photo; differentiable in everything.
 
-    openness: ambient visibility per frame, as it was when the frame was first seen; found here where it is missing.
+    maps: the appearance's own, where they rest and are known.
     """
     view = see_stack(posed.vertices, stack, target.intrinsics, target.height, target.width)
     vertices = posed.vertices.reshape(-1, 3)
     normals = vertex_normals(vertices, stack.faces)
     tangents = corner_tangents(vertices.detach(), normals.detach(), stack.faces, stack.uv, stack.uv_faces)
     by_frame = normals.detach().reshape(posed.vertices.shape)
-    for place, number in enumerate(index.tolist()):
-        if number not in openness:
-            openness[number] = openness_of(
-                template, posed.vertices[place], by_frame[place], config.moving_occlusion_rays
-            )
-    shading = Shading(normals, tangents, torch.cat([openness[number] for number in index.tolist()]))
+    hands = zip(index.tolist(), posed.vertices.detach(), by_frame, strict=True)
+    shading = Shading(normals, tangents, torch.cat([sky.of(*hand) for hand in hands]))
     skin = seen_skin(view, stack, shading)
     lamp = None
     if config.shadow:
         lamp = visible_lamp(template, posed.vertices, view, normals, appearance.to_lamp, 1)
-    return compose(view, stack, linear_to_srgb(shade_skin(skin, appearance, lamp)), target.color)
+    color = shade_skin(skin, appearance.maps() if maps is None else maps, appearance.light(), lamp)
+    return compose(view, stack, linear_to_srgb(color), target.color)
 
 
 @torch.no_grad()
@@ -256,23 +255,21 @@ class FixedFrames:
         geometry: GeometryParameters,
         frames: Frames,
         config: HarpConfig,
-        shrink: int = 1,
+        sky: SkyViews | None = None,
     ):
         self.template, self.frames = template, frames
         self.vertices, self.joints = posed_frames(template, geometry)
-        self.config, self.shrink = config, shrink
+        self.config = config
+        self.sky = sky or SkyViews(template, config.occlusion_rays)
         self.known: dict[int, FixedFrame] = {}
-        self.openness: dict[int, Tensor] = {}
 
     @torch.no_grad()
     def shading(self, number: int) -> Shading:
         """Of one frame's whole hand."""
         vertices, topology = self.vertices[number], self.template.topology
         normals = vertex_normals(vertices, topology.faces)
-        if number not in self.openness:
-            self.openness[number] = openness_of(self.template, vertices, normals, self.config.occlusion_rays).half()
         tangents = corner_tangents(vertices, normals, topology.faces, topology.uv, topology.uv_faces)
-        return Shading(normals, tangents, self.openness[number].to(vertices))
+        return Shading(normals, tangents, self.sky.of(number, vertices, normals))
 
     @torch.no_grad()
     def frame(self, number: int, to_lamp: Tensor) -> FixedFrame:
@@ -281,7 +278,7 @@ class FixedFrames:
         direction = normalize(to_lamp.detach(), dim=0)
         if known is not None and (not self.config.shadow or float(known.to_lamp @ direction) > TURNED):
             return known
-        target = self.frames.target(torch.tensor([number]), self.shrink)
+        target = self.frames.target(torch.tensor([number]))
         vertices, topology = self.vertices[number], self.template.topology
         view = see_stack(vertices[None], topology, target.intrinsics, target.height, target.width)
         counts = target.color_weight.reshape(-1)[view.fragments.pixels] > 0
@@ -300,7 +297,7 @@ class FixedFrames:
         height, width = target.mask.shape
         skin = stacked_skin([part.skin for part in parts], target.height * width)
         lamp = torch.cat([part.lamp for part in parts]).to(skin.uv) / 255 if self.config.shadow else None
-        color = linear_to_srgb(shade_skin(skin, appearance, lamp))
+        color = linear_to_srgb(shade_skin(skin, appearance.maps(), appearance.light(), lamp))
         drawn = target.color.reshape(-1, 3).index_copy(0, skin.pixels, color)
         return Picture(drawn.reshape(height, width, 3), target.mask)
 
@@ -319,7 +316,7 @@ def optimise_appearance(
     generator = torch.Generator().manual_seed(config.seed + 2)
     initial = (appearance.log_ambient.detach().clone(), appearance.log_lamp.detach().clone())
     for index, rate_scale in steps(batches, progress, "recovering skin and light"):
-        target = fixed.frames.target(index, fixed.shrink)
+        target = fixed.frames.target(index)
         picture = fixed.picture(index, appearance, target)
         energy = appearance_energy(
             picture, appearance, target, inside, initial, config.appearance, generator, perceptual

@@ -26,6 +26,7 @@ from .harp import Personalised, export_mesh, only_hand, repeatable, seen_share
 from .harp_frames import Frames, geometry_from_captures
 from .harp_model import AppearanceParameters, Template, build_template, pose_hand, unsubdivided
 from .harp_pose import fit_poses
+from .harp_render import SkyViews
 from .harp_stages import (
     FixedFrames,
     Reference,
@@ -85,7 +86,8 @@ class _Run:
     """One personalisation's stages, with what passes from one to the next."""
 
     def __init__(self, video: HandVideo, model: HandModel, config: HarpConfig, hold_out: int):
-        self.video, self.model, self.config = video, model, config
+        self.video, self.model = video, model
+        self.config = config = dataclasses.replace(config, shadow_samples=config.video.shadow_samples)
         self.template: Template = build_template(model, config.subdivision)
         self.coarse = unsubdivided(self.template, model)
         self.geometry = geometry_from_captures(video.captures, self.template)
@@ -113,28 +115,33 @@ class _Run:
         self._lap("geometry")
 
         appearance = self._start(frames)
-        shown = sub_progress(progress, 0.3, 0.6)
-        batches = self._batches(config.video.joint_epochs, 2)
-        shrink = config.video.joint_shrink
-        optimise_jointly(
-            self.template,
-            self.geometry,
-            appearance,
-            frames,
-            reference,
-            batches,
-            self.inside,
-            config,
-            self.perceptual,
-            shown,
-            track,
-            shrink,
-        )
+        sky = SkyViews(self.template, config.video.occlusion_rays)
+        epochs = (config.video.joint_epochs, config.video.fine_joint_epochs)
+        middle = 0.3 + 0.3 * epochs[0] / max(epochs[0] + 3 * epochs[1], 1)
+        for stage, (count, low, high, less) in enumerate(
+            ((epochs[0], 0.3, middle, shrink), (epochs[1], middle, 0.6, 1))
+        ):
+            if count:
+                optimise_jointly(
+                    self.template,
+                    self.geometry,
+                    appearance,
+                    frames,
+                    reference,
+                    self._batches(count, 2 + stage),
+                    self.inside,
+                    config,
+                    self.perceptual,
+                    sub_progress(progress, low, high),
+                    track,
+                    less,
+                    sky,
+                )
         self._lap("joint")
 
-        fixed = self._fixed(frames)
+        fixed = FixedFrames(self.template, self.geometry, frames, config, sky)
         shown = sub_progress(progress, 0.6, 0.78)
-        batches = self._batches(config.video.appearance_epochs, 3)
+        batches = self._batches(config.video.appearance_epochs, 4)
         optimise_appearance(fixed, appearance, batches, self.inside, config, self.perceptual, shown)
         self._lap("appearance")
 
@@ -176,12 +183,6 @@ class _Run:
             self.template, self.geometry, frames, self.config, chosen, self.config.video.geometry_shrink
         )
 
-    @torch.no_grad()
-    def _fixed(self, frames: Frames) -> FixedFrames:
-        moving = self.config.moving_occlusion_rays
-        config = dataclasses.replace(self.config, occlusion_rays=moving)
-        return FixedFrames(self.template, self.geometry, frames, config)
-
     def _best_frame(self, frames: Frames) -> int:
         """The fitted frame that shows most of the hand: the avatar's picture."""
         area = torch.stack(
@@ -198,14 +199,14 @@ class _Run:
     def _measured(
         self, finished: AppearanceParameters, fixed: FixedFrames, progress: Progress
     ) -> tuple[VideoScores, VideoScores | None]:
-        if bool(self.held_out.any()):
-            refitted = FixedFrames(self.template, self.geometry, fixed.frames, fixed.config)
-            refitted.openness = {k: v for k, v in fixed.openness.items() if not bool(self.held_out[k])}
-        else:
-            refitted = fixed
+        moved = torch.nonzero(self.held_out)[:, 0].tolist()
+        if moved:
+            for number in moved:
+                fixed.sky.forget(number)
+            fixed = FixedFrames(self.template, self.geometry, fixed.frames, self.config, fixed.sky)
         shown = set(evenly(self.fitted, self.config.video.measured_frames))
-        shown |= set(torch.nonzero(self.held_out)[:, 0].tolist())
-        by_frame = measure(self.video, refitted, finished, shown, progress)
+        maps, light = finished.maps(), finished.light()
+        by_frame = measure(self.video, fixed, maps, light, shown | set(moved), progress)
         own = VideoScores.mean([score for k, score in by_frame.items() if not bool(self.held_out[k])])
         others = [score for k, score in by_frame.items() if bool(self.held_out[k])]
         return own, VideoScores.mean(others) if others else None

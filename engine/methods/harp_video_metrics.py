@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 from ..lighting.color import linear_to_srgb
+from ..lighting.lamp import LampLight
 from ..progress import Progress
 from ..rendering.crop import Crop, resample
 from ..rendering.frame_stack import see_stack
 from ..rendering.mesh import compose
 from ..training.ms_ssim import ms_ssim
-from .harp_model import AppearanceParameters
 from .harp_render import seen_skin, shade_skin, visible_lamp
 from .harp_stages import FixedFrames
 from .harp_video_input import HandVideo
@@ -61,17 +61,18 @@ class VideoScores:
 def measure(
     video: HandVideo,
     fixed: FixedFrames,
-    appearance: AppearanceParameters,
+    maps: Tensor,
+    light: LampLight,
     chosen: Collection[int],
     progress: Progress,
 ) -> dict[int, VideoScores]:
-    """Scores of the chosen frames, by their place in the video. Decodes the video once more."""
+    """Scores of the chosen frames, by their place in the video, with maps [M,M,6]. Decodes the video once more."""
     found = {}
     for place, (image, mask) in enumerate(video.pictures()):
         if place % 4 == 0:
             progress(place / len(video.captures), f"measuring, frame {place + 1} of {len(video.captures)}")
         if place in chosen:
-            found[place] = score_frame(image, mask, np.asarray(video.captures[place].K), fixed, place, appearance)
+            found[place] = score_frame(image, mask, np.asarray(video.captures[place].K), fixed, place, maps, light)
     return found
 
 
@@ -82,10 +83,11 @@ def score_frame(
     intrinsics: np.ndarray,
     fixed: FixedFrames,
     number: int,
-    appearance: AppearanceParameters,
+    maps: Tensor,
+    light: LampLight,
 ) -> VideoScores:
     """One frame's scores. image [H,W,3] uint8; mask [H,W] bool or [0,1]; intrinsics [3,3] of the picture."""
-    pictures = compared_pictures(image, mask, intrinsics, fixed, number, appearance)
+    pictures = compared_pictures(image, mask, intrinsics, fixed, number, maps, light)
     return compare(*pictures)
 
 
@@ -95,7 +97,8 @@ def compared_pictures(
     intrinsics: np.ndarray,
     fixed: FixedFrames,
     number: int,
-    appearance: AppearanceParameters,
+    maps: Tensor,
+    light: LampLight,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """(frame over white [S,S,3], its mask [S,S], render over white, its coverage), beyond the wrist white."""
     vertices = fixed.vertices[number]
@@ -112,9 +115,9 @@ def compared_pictures(
     lamp = None
     if fixed.config.shadow:
         lamp = visible_lamp(
-            fixed.template, vertices[None], view, shading.normals, appearance.to_lamp, fixed.config.shadow_samples
+            fixed.template, vertices[None], view, shading.normals, light.to_lamp, fixed.config.shadow_samples
         )
-    color = linear_to_srgb(shade_skin(seen_skin(view, fixed.template.topology, shading), appearance, lamp)).clamp(0, 1)
+    color = linear_to_srgb(shade_skin(seen_skin(view, fixed.template.topology, shading), maps, light, lamp)).clamp(0, 1)
     drawn = compose(view, fixed.template.topology, color, 1.0)
     model = fixed.template.model
     cap = model.faces[model.cap_faces].unique()
