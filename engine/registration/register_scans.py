@@ -5,6 +5,7 @@ Stage one: betas shared by a few scans of simple poses, and their poses. Stage t
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..capture.fit import clamp_to_limits, fit_frames_alone, fit_frames_together
+from ..capture.fit import fit_frames_alone, fit_frames_together
 from ..capture.kinematics import HandState, mano_parameters
 from ..capture.start import PALM, flexion_from_bones, rest_keypoints, rigid_rotation
 from ..datasets.palm_files import Camera
@@ -26,6 +27,7 @@ from .scan import Scan, near_hand
 from .scan_energy import RegistrationWeights, ScanEnergy, ScanObservations, ScanPairs
 
 LEAST_KEYPOINTS = 8
+START_COARSENESS = (20.0, 5.0, 1.0)
 FARTHEST_M = 0.05
 """Between known keypoints and the scan that should show them."""
 
@@ -40,8 +42,8 @@ class RegistrationConfig:
         PairingRound(0.008, 0.0015, 0.5),
     )
     fine: tuple[PairingRound, ...] = (
-        *(PairingRound(0.006, 0.0010, 0.6, True),) * 3,
-        *(PairingRound(0.005, 0.0008, 0.7, True),) * 5,
+        *(PairingRound(0.006, 0.0010, 0.6, True),) * 2,
+        *(PairingRound(0.005, 0.0008, 0.7, True),) * 3,
     )
     steps: int = 2
     """Of the solver in a round."""
@@ -112,29 +114,27 @@ class ScanRegistration:
         betas = torch.zeros(self.model.num_betas).to(self.model.v_template)
         seen = _stacked([self._observed(scan) for scan in scans])
         state = self._start(scans, betas)
-        state, _ = fit_frames_alone(self.energy, state, seen, 15)
-        state = fit_frames_together(self.energy, state, seen, 8)
+        state = fit_frames_together(self.energy, self._on_keypoints(state, seen), seen, 8)
         rounds = (*self.config.coarse, *self.config.fine)
         prepared = [self._prepared(scan) for scan in scans]
         for number, how in enumerate(rounds):
             progress(number / len(rounds), "shape")
             paired = self._paired(state, seen, scans, prepared, how)
             state = fit_frames_together(self.energy, state, paired, self.config.steps)
-        state = clamp_to_limits(self.energy, state)
         return state.betas.numpy(), self._results(state)
 
     def fit_pose(self, scan: SeenScan, betas: np.ndarray, progress: Progress = silent) -> RegisteredScan:
         """Stage two: one scan's pose for betas [10]. Raises DatasetError, Cancelled."""
         seen = self._observed(scan)
         state = self._start([scan], torch.as_tensor(betas).to(self.model.v_template))
-        state, _ = fit_frames_alone(self.energy, state, seen, 15)
+        state = self._on_keypoints(state, seen)
         rounds = (*self.config.coarse, *self.config.fine)
         prepared = [self._prepared(scan)]
         for number, how in enumerate(rounds):
             progress(number / len(rounds), "pose")
             paired = self._paired(state, seen, [scan], prepared, how)
             state, _ = fit_frames_alone(self.energy, state, paired, self.config.steps)
-        return self._results(clamp_to_limits(self.energy, state))[0]
+        return self._results(state)[0]
 
     def _prepared(self, seen: SeenScan) -> PreparedScan:
         return PreparedScan(near_hand(seen.scan, seen.keypoints), self.config.shares.samples, self.config.seed)
@@ -170,6 +170,13 @@ class ScanRegistration:
             states.append((rotation, angles, laid[:, 0]))
         rotation, angles, position = (torch.cat(parts) for parts in zip(*states, strict=True))
         return HandState(rotation, angles, position, betas)
+
+    def _on_keypoints(self, state: HandState, seen: ScanObservations) -> HandState:
+        """Fit poses to keypoints alone, at first as if these were coarse: a joint that starts far off would count as wrong."""
+        for coarseness in START_COARSENESS:
+            softened = dataclasses.replace(seen, whitening=seen.whitening / coarseness)
+            state, _ = fit_frames_alone(self.energy, state, softened, 12)
+        return state
 
     def _paired(
         self,

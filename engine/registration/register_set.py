@@ -13,7 +13,7 @@ from ..errors import OutputError
 from ..files import atomic_file, write_json
 from ..hand.model import HandModel
 from ..progress import Progress, silent, sub_progress
-from ..worker_pool import map_in_processes
+from ..processes import map_in_processes
 from .report import report_of
 from .subject_files import ScanSubject
 from .subject_work import WORK, RegisterSettings, ScanResult, points_of, pose_of, shape_of

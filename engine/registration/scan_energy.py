@@ -29,8 +29,10 @@ class RegistrationWeights(PriorWeights):
 
     flexion: float = 1.5
     abduction: float = 0.3
-    twist: float = 0.2
+    twist: float = 0.1
     end_joints: float = 0.7
+    limit: float = 0.1
+    """People's joints go beyond a model's limits, and a scan shows it."""
     betas: float = 1.5
     robust_scale: float = 3.0
     """Residuals beyond this many expected sizes lose their say (Geman-McClure)."""

@@ -105,7 +105,7 @@ def _check_cameras(
 
 
 def shape_of(subject: ScanSubject, settings: RegisterSettings, out: Path, progress: Progress) -> dict[str, Any]:
-    """Stage one, or what is kept of it: betas [10], the simple frames, those of them that could not be used.
+    """Stage one, or what is kept of it: betas [10], the simple frames with their keypoints so far, what could not be used.
 
     Raises DatasetError where no simple scan can be used.
     """
@@ -116,19 +116,26 @@ def shape_of(subject: ScanSubject, settings: RegisterSettings, out: Path, progre
     if kept is not None:
         return kept
     registration = ScanRegistration(settings.model(), subject.cameras, settings.registration)
-    seen, failures = [], []
+    seen, used, failures = [], [], []
     for frame in chosen:
         progress(0.0, "reading scans")
         try:
             scan = seen_scan(subject, frame, points, settings)
             registration.check(scan)
             seen.append(scan)
+            used.append(int(frame))
         except DatasetError as error:
             failures.append(str(error))
     if not seen:
         raise DatasetError(f"no simple pose of {subject.folder} can be registered ({failures[0]})")
-    betas, _ = registration.fit_shape(seen, progress)
-    result = {"betas": betas, "frames": [int(frame) for frame in chosen], "failures": failures, "fingerprint": mark}
+    betas, fitted = registration.fit_shape(seen, progress)
+    result = {
+        "betas": betas,
+        "frames": used,
+        "keypoints": [scan.keypoints for scan in fitted],
+        "failures": failures,
+        "fingerprint": mark,
+    }
     write_json(out / WORK / "shape.json", result)
     return read_json(out / WORK / "shape.json")
 

@@ -1,7 +1,7 @@
 """Keypoints seen by several calibrated cameras → points in space, whatever a detector gets wrong in some of them.
 
-As InterHand2.6M and PALM (section 3.2) do it: hypotheses from pairs of cameras by the linear method (Hartley and Zisserman
-2004, section 12.2), the one most cameras agree with (RANSAC with MSAC's score, Torr and Zisserman 2000), then the robust least
+As InterHand2.6M and PALM (section 3.2) do it: hypotheses from pairs of cameras by linear least squares (the point nearest
+to both rays), the one most cameras agree with (RANSAC with MSAC's score, Torr and Zisserman 2000), then the robust least
 squares of the reprojection in those. NumPy, all points at once.
 """
 
@@ -32,6 +32,8 @@ class TriangulationConfig:
     """Detections below are missing ones."""
     least_angle_deg: float = 2.0
     """Between the rays of some two agreeing cameras; below, depth is a guess and the point is refused."""
+    least_agreeing_share: float = 0.4
+    """Of the cameras that see a point; with fewer, two errors that happen to meet would make one."""
     pairs_at_most: int = 120
     """Of the pairs of cameras; beyond, so many are drawn at random."""
     seed: int = 0
@@ -171,7 +173,8 @@ def _triangulate(
         points, covariance = _refined(points, filled, np.where(inliers, say, 0.0), views)
         errors = views.errors(points, filled)
         inliers = usable & (errors < views.inlier_px)
-    status[(inliers.sum(1) < 2) | ~np.isfinite(score)] = NO_AGREEMENT
+    agreeing = np.maximum(2, np.ceil(config.least_agreeing_share * usable.sum(1)))
+    status[(inliers.sum(1) < agreeing) | ~np.isfinite(score)] = NO_AGREEMENT
     status[_all_parallel(rays, inliers, least) & (status == KNOWN)] = PARALLEL_RAYS
     status[_all_parallel(rays, usable, least)] = PARALLEL_RAYS
     status[usable.sum(1) < 2] = TOO_FEW_VIEWS
