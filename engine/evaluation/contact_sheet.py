@@ -12,6 +12,7 @@ from torch import Tensor
 from ..avatar.texture_files import read_png, write_png8
 from ..files import atomic_file
 from ..methods.preview import label_grid
+from .shots import file_name, picture_file
 from .unit import TRUE, UnitResult
 
 LARGEST_COLUMNS = 5
@@ -31,7 +32,7 @@ def write_sheet(path: Path, results: Sequence[UnitResult], pictures: Path) -> No
     panels: list[Tensor] = []
     captions = ["seen", "its albedo", *shown, f"albedo of {shown[-1]}"]
     for folder in (TRUE, *(result.method for result in results)):
-        both = [_halves(pictures / folder / first.pictures[name]) for name in labels]
+        both = [_halves(pictures / file_name(folder) / picture_file(first.pictures[name])) for name in labels]
         panels += [both[0][0], both[0][1], *(halves[0] for halves in both[1:]), both[-1][1]]
     for result in results:
         scores = [result.seen_frames[labels[0]], *(result.frames[name] for name in shown)]

@@ -112,7 +112,7 @@ def cell_text(column: Column, summary: Mapping[str, Any]) -> str:
 
 
 def best_methods(column: Column, summaries: Mapping[str, Mapping[str, Any]]) -> set[str]:
-    """Whose number is best as it is printed; nobody's where there is one method, or neither more nor less is better.
+    """Whose number is best as it is printed; nobody's where all are alike, or neither more nor less is better.
 
     The true hand is the renderer's ceiling and no competitor.
     """
@@ -122,7 +122,7 @@ def best_methods(column: Column, summaries: Mapping[str, Mapping[str, Any]]) -> 
         for name, summary in summaries.items()
         if column.score in summary[column.part] and name != "truth"
     }
-    if measure.higher is None or len(values) < 2:
+    if measure.higher is None or len(set(values.values())) < 2:
         return set()
     best = (max if measure.higher else min)(values.values())
     return {name for name, value in values.items() if value == best}

@@ -40,12 +40,17 @@ class Shot(NamedTuple):
     @property
     def file(self) -> str:
         """Name of its pictures."""
-        return f"{file_name(self.label)}.png"
+        return picture_file(f"{self.label}.png")
 
 
 def file_name(name: str) -> str:
     """A set's name for something, as a name of a file or folder."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:80].lstrip(".") or "_"
+
+
+def picture_file(name: str) -> str:
+    """The same of a picture's file NAME.png, which may come from a report."""
+    return f"{file_name(name.removesuffix('.png'))}.png"
 
 
 @dataclass(frozen=True)
