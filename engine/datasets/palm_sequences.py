@@ -16,16 +16,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from ..errors import DatasetError
 from ..hand.cameras import project
-from ..hand.model import HandModel
+from ..hand.mano import hand_forward
+from ..hand.model import HandModel, open_hand_model
 from .hand_sequence import HandFrame, HandSequence
 from .palm import PalmFrame, read_palm_folder
 from .palm_files import SET_FILE, read_set_facts
 from .set_files import LARGEST_FRAME_JSON, UNPOSED, Findings, folders_in, mean_pose, measured, read_annotations, some
 
 OPEN_HAND_NAME = "PALM Hands open hand"
+UNNAMED = "avatar"
+"""What the hand model is called where a set does not say whose parameters it has."""
+SAME_JOINTS_M = 0.001
 AGREE_PX = 0.05
 """Labels are rounded to micrometres and thousandths of a pixel."""
 WHAT = "PALM's poses"
@@ -99,7 +104,7 @@ def _sequences(
     for line in dataset.left_out:
         if subjects is None or "not asked for" not in line:
             findings.complain(line)
-    hand_model = "open" if facts.hand_model == OPEN_HAND_NAME else facts.hand_model or ("avatar" if own else "mano")
+    hand_model = "open" if facts.hand_model == OPEN_HAND_NAME else facts.hand_model or (UNNAMED if own else "mano")
     grouped: dict[str, list[PalmFrame]] = {name: [] for name in dataset.subjects}
     for frame in dataset.frames:
         grouped[frame.subject].append(frame)
@@ -145,7 +150,19 @@ def _with_labels(sequence: HandSequence, findings: Findings) -> HandSequence:
     if len(set(sides)) > 1:
         findings.complain(f"{sequence.name} mixes right and left hands in its labels: render it again")
     side = sides[0] if sides else sequence.handedness
-    return HandSequence(sequence.name, tuple(frames), side, sequence.hand_model, sequence.notes)
+    hand_model = sequence.hand_model
+    if hand_model == UNNAMED and frames and _fits_open_hand(frames[0], side):
+        hand_model = "open"
+    return HandSequence(sequence.name, tuple(frames), side, hand_model, sequence.notes)
+
+
+def _fits_open_hand(frame: HandFrame, side: str) -> bool:
+    """Whether the open hand at a frame's parameters has the label's joints: an avatar's set does not name its hand."""
+    names = ("betas", "global_orient", "hand_pose", "transl")
+    values = (torch.as_tensor(getattr(frame, name), dtype=torch.float32) for name in names)
+    joints = hand_forward(open_hand_model(side), *values).joints.numpy()
+    known = np.asarray(frame.keypoints_3d)[: len(joints)]
+    return bool(np.abs(joints - known).max() < SAME_JOINTS_M)
 
 
 def _label(frame: HandFrame) -> _Label:

@@ -72,7 +72,13 @@ def test_own_sets_labels_that_do_not_fit(tmp_path):
     write_subject(tmp_path / "folders", "0000", own=True)
     write_palm_set(tmp_path, {"hand_model": None, "exact_masks": True})
     (sequence,) = read_own_sequences(tmp_path)
+    assert sequence.hand_model == "open"  # the set does not say so, the joints do
+    poses = tmp_path / "folders/0000/poses.npy"
+    kept, values = poses.read_bytes(), np.load(poses, allow_pickle=True).item()
+    np.save(poses, {**values, "betas": values["betas"] + 3})
+    (sequence,) = read_own_sequences(tmp_path)
     assert sequence.hand_model == "avatar"
+    poses.write_bytes(kept)
     label = tmp_path / "folders/0000/labels/MCU_01/000001.json"
     values = json.loads(label.read_text())
     for change, message in (
