@@ -38,14 +38,14 @@ def run(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     model = None if args.hand_model is None else load_hand_model(args.hand_model)
     findings = Findings(keep_incomplete=True, watch=told_now_and_then(progress))
     report = check_set(args.folder, findings, progress, args.format, model, not args.headers)
-    usable = report.frames > 0
+    usable = report.frames > 0 and report.decoded != 0
     result = {"folder": str(args.folder), "usable": usable, **report.as_dict(findings)}
     if args.report is not None:
         write_json(args.report, result)
     if not usable:
-        for problem in findings.problems:
+        for problem in findings.problems[1:]:
             log.warning("%s", problem)
-        first = f" ({findings.problems[0]})" if findings.problems else ""
-        raise DatasetError(f"nothing in {args.folder} can be used as {report.format}{first}: give the set's top folder")
+        reason = findings.problems[0] if findings.problems else "give the set's top folder"
+        raise DatasetError(f"nothing in {args.folder} can be used as {report.format}: {reason}")
     progress(1.0, "done")
     return result

@@ -54,6 +54,7 @@ class SetReport:
     scans: int = 0
     joint_errors: list[float] = field(default_factory=list)
     decoded: int | None = None
+    """Frames whose pictures could be read; None where that was not tried."""
     notes: Counter[str] = field(default_factory=Counter)
 
     def as_dict(self, findings: Findings) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def check_set(
     found = format_of(root) if name == "auto" else name
     if not root.is_dir():
         raise DatasetError(f"{root} is not a folder: give the folder of a data set")
-    report = SetReport(found)
+    report = SetReport(found, decoded=0 if pixels else None)
     layout = FORMATS[found]
     progress(0.0, f"reading {layout.summary}")
     moments: set[tuple[str, int]] = set()

@@ -141,6 +141,8 @@ class _Label(NamedTuple):
 
 def _with_labels(sequence: HandSequence, findings: Findings) -> HandSequence:
     """The sequence with keypoints and side from its labels; frames whose label is wrong are left out."""
+    if not any((frame.image.parents[2] / "labels").is_dir() for frame in sequence.frames):
+        return replace(sequence, notes=(*sequence.notes, "no labels/, so no keypoints"))
     frames, sides = [], []
     for frame in sequence.frames:
         label = findings.attempt(_label, frame)

@@ -95,6 +95,9 @@ def test_own_sets_labels_that_do_not_fit(tmp_path):
         list(read_own_sequences(tmp_path))
     with pytest.raises(DatasetError, match=r"has no dataset\.json"):
         list(read_own_sequences(tmp_path / "folders"))
+    shutil.rmtree(tmp_path / "folders/0000/labels")
+    (sequence,) = read_own_sequences(tmp_path)
+    assert sequence.notes == ("no labels/, so no keypoints",) and len(sequence) == 4
 
 
 def test_pixels_of_another_size_or_depth_are_refused(tmp_path):
