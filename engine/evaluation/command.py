@@ -13,7 +13,7 @@ from .protocols import PROTOCOLS
 DEFAULT_METHODS = {
     "harp-relit": "palm,palm-codes,harp,mean,truth",
     "palm-interhand": "palm,harp,mean",
-    "harp-video": "palm,harp,mean",
+    "harp-video": "palm,harp,harp-video,mean",
 }
 LEAST_PX = 32
 EVALUATING_SHARE = 0.9

@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from ..datasets.hand_sequence import HandFrame
-from ..errors import InputError
+from ..datasets.hand_sequence import HandFrame, HandSequence
+from ..errors import DatasetError, InputError
+from ..files import sha256_of
 from ..methods.harp import personalize, repeatable
 from ..methods.outline_fit import Refined, refined_captures
 from ..methods.output import write_personalised
@@ -82,6 +83,8 @@ class Method:
     """Whether the avatar's environment is somebody's guess at the photo's light."""
     settings: Callable[[MakingConfig], Any] | None = None
     """Everything that it is told, as a dataclass."""
+    many: bool = False
+    """Whether it takes all training pictures, or else the one photo."""
 
 
 def make_harp(making: Making) -> None:
@@ -93,6 +96,25 @@ def make_harp(making: Making) -> None:
     part = sub_progress(making.progress, CAPTURED_SHARE, 0.95)
     result = personalize(seen.capture, seen.image, seen.mask, model, harp_settings(making.config), part)
     write_personalised(making.folder, result, {"evaluation": dict(making.identity)}, {}, force=True)
+
+
+def make_harp_video(making: Making) -> None:
+    """HARP on all training pictures: poses, shape, skin and one light for all of them."""
+    from ..capture.options import CaptureOptions
+    from ..hand.atlas import with_texture_charts
+    from ..methods.harp_sequence_input import video_of_hand_sequence
+    from ..methods.harp_video import personalize_video
+
+    name, frames, config = making.sequence.name, making.sequence.training, making.config
+    if not frames:
+        raise DatasetError(f"{name} has one picture to train on: leave out the method harp-video")
+    kind = "open" if config.hand_model is None else "mano"
+    sequence = HandSequence(name, frames, "right", kind)
+    video = video_of_hand_sequence(sequence, CaptureOptions(hand_model=config.hand_model), None, f"sequence {name}")
+    model = with_texture_charts(hand_model_of(config))
+    part = sub_progress(making.progress, 0.0, 0.95)
+    result = personalize_video(video, model, harp_settings(config), 0, part)
+    write_personalised(making.folder, result.hand, {"evaluation": dict(making.identity)}, {}, force=True)
 
 
 def make_from_prior(making: Making) -> None:
@@ -163,6 +185,9 @@ METHODS: dict[str, Method] = {
     "palm": _from_prior("codes", "prior fitted to the photo, with detail", detail=True),
     "palm-codes": _from_prior("codes", "prior fitted to the photo, codes alone: the paper's method"),
     "harp": Method(make_harp, None, "mesh and textures fitted to the photo", settings=harp_settings),
+    "harp-video": Method(
+        make_harp_video, None, "the same fitted to all training pictures", True, harp_settings, many=True
+    ),
     "mean": _from_prior("mean", "the prior's mean hand"),
     "truth": Method(None, None, "the hand that was rendered: the renderer's ceiling", estimates_light=False),
     "palm-raw": _from_prior("raw", "ablation: raw codes instead of principal axes"),
@@ -193,7 +218,10 @@ def identity_of(name: str, sequence: Subject, config: MakingConfig) -> dict[str,
     method = METHODS[name]
     prior = None if method.prior is None else getattr(config, method.prior)
     settings = None if method.settings is None else method.settings(config)
-    return identity_from(name, sequence.photo.image, config, settings, prior, lpips=name != "harp")
+    identity = identity_from(name, sequence.photo.image, config, settings, prior, lpips=not name.startswith("harp"))
+    if method.many:
+        identity["training_sha256"] = [sha256_of(frame.image) for frame in sequence.training]
+    return identity
 
 
 def prior_of(making: Making) -> Path:

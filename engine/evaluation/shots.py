@@ -18,7 +18,7 @@ from ..datasets.palm_sequences import OPEN_HAND_NAME
 from ..errors import DatasetError
 from ..hand.mano import shape_hand
 from ..hand.model import HandModel
-from ..hand.rotations import axis_angle_to_matrix, matrix_to_axis_angle
+from ..methods.harp_sequence_input import in_camera
 from .known_capture import KnownFrame
 from .protocols import Protocol
 from .relit_set import FrameLight, RelitSequence
@@ -110,20 +110,19 @@ def judged_sequence(
 def in_photo_axes(frames: Sequence[HandFrame], model: HandModel) -> tuple[HandFrame, ...]:
     """The same frames in a world whose origin and axes are the first one's camera's: hands and cameras move together."""
     first = np.asarray(frames[0].world_to_camera, dtype=np.float64)
-    turn, shift = first[:3, :3], first[:3, 3]
     back = np.linalg.inv(first)
     moved = []
     for frame in frames:
-        wrist = wrist_of(model, frame.betas).double().numpy()
-        orient = turn @ axis_angle_to_matrix(torch.as_tensor(frame.global_orient).double()).numpy()
+        seen_by_first = dataclasses.replace(frame, world_to_camera=first)
+        orient, transl = in_camera(seen_by_first, model, np.asarray(frame.betas))
+        points = frame.keypoints_3d
         moved.append(
             dataclasses.replace(
                 frame,
-                global_orient=matrix_to_axis_angle(torch.as_tensor(orient)).numpy(),
-                # the hand turns about its rest wrist, and then moves
-                transl=turn @ (wrist + frame.transl) + shift - wrist,
+                global_orient=orient,
+                transl=transl,
                 world_to_camera=np.asarray(frame.world_to_camera) @ back,
-                keypoints_3d=None if frame.keypoints_3d is None else frame.keypoints_3d @ turn.T + shift,
+                keypoints_3d=None if points is None else points @ first[:3, :3].T + first[:3, 3],
             )
         )
     return tuple(moved)

@@ -86,8 +86,8 @@ def _pixels(frame: KnownFrame) -> _Pixels:
     image, mask = load_pixels(frame)
     if mask is None:
         raise DatasetError(f"{frame.image} has no mask: nothing tells the hand from what is behind it")
-    inside = torch.as_tensor(mask).float() / 255
-    return _Pixels(torch.as_tensor(image).float() / 255 * inside[..., None], inside, None)
+    inside = torch.tensor(mask).float() / 255
+    return _Pixels(torch.tensor(image).float() / 255 * inside[..., None], inside, None)
 
 
 def _albedo(path: Path, frame: KnownFrame) -> Tensor:

@@ -15,7 +15,6 @@ from engine.evaluation.avatar_picture import PictureConfig
 from engine.evaluation.personalisers import Method
 from engine.evaluation.relit_set import read_relit_set
 from engine.evaluation.run import evaluate_all
-from engine.evaluation.shots import evenly
 from engine.evaluation.unit import ProtocolConfig, evaluate_unit
 from engine.hand.model import open_hand_model
 
@@ -114,13 +113,6 @@ def test_cancelling_leaves_no_scores(sequence, tmp_path):
 def test_a_set_without_true_avatars(sequence, tmp_path):
     with pytest.raises(DatasetError, match=r"no avatars/relit_00\.palmhand"):
         evaluate_unit(dataclasses.replace(sequence, truth=None), "truth", tmp_path, CONFIG)
-
-
-def test_frames_are_chosen_evenly():
-    frames = tuple(range(20))
-    assert evenly(frames, None) == evenly(frames, 30) == frames
-    assert evenly(frames, 5) == (2, 6, 10, 14, 18)
-    assert evenly(frames, 1) == (10,)
 
 
 @pytest.mark.slow
