@@ -68,11 +68,11 @@ _stop: list[Event] = []
 
 
 def _begin(stop: Event, threads: int) -> None:
-    import torch
-
     # a terminal's interrupt reaches workers too; their parent tells them to stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(threads)
+    # read when torch is first imported, which is left to work that needs it
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    os.environ["OMP_NUM_THREADS"] = str(min(threads, int(given)) if given.isdecimal() else threads)
     _stop.append(stop)
 
 

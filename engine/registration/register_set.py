@@ -12,8 +12,8 @@ from ..datasets.palm_files import SubjectPoses, write_palm_set, write_poses
 from ..errors import OutputError
 from ..files import atomic_file, write_json
 from ..hand.model import HandModel
-from ..progress import Progress, silent, sub_progress
 from ..processes import map_in_processes
+from ..progress import Progress, silent, sub_progress
 from .report import report_of
 from .subject_files import ScanSubject
 from .subject_work import WORK, RegisterSettings, ScanResult, points_of, pose_of, shape_of
@@ -38,6 +38,8 @@ def register_set(
     model = settings.model()
     for subject in subjects:
         progress(0.0, "triangulating")
+        if (out / subject.name).resolve() == subject.folder.resolve():
+            raise OutputError(f"{out} is the set itself, whose poses would be replaced: choose another folder")
         points_of(subject, settings)
         _folder(out / subject.name / WORK)
     shapes = map_in_processes(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..datasets.palm_pixels import read_picture
+from ..datasets.palm_pixels import plain_mode, read_picture
 from ..errors import DatasetError
 from ..files import read_json, sha256_of, write_json
 from ..hand.model import HandModel, load_hand_model, open_hand_model
@@ -173,7 +173,7 @@ def seen_scan(subject: ScanSubject, frame: int, points: Points, settings: Regist
         path = subject.mask(name, frame)
         if path is None:
             continue
-        mask = read_picture(path)
+        mask = read_picture(path, plain_mode)
         mask = (mask if mask.ndim == 2 else mask[..., :3].max(-1)) >= 128
         if mask.shape != (camera.height, camera.width):
             raise DatasetError(

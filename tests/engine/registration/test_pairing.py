@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -63,6 +65,15 @@ def test_nothing_is_paired_beyond_reach_or_with_the_other_side(hand):
     inside_out = scan_from_mesh(hand[0], tables.faces[~tables.cap][:, ::-1], "inside out")
     pairs = scan_pairs(hand[0], tables, PreparedScan(inside_out, 600, 0), ROUND, SHARES)
     assert pairs.weights.sum() < 0.05 * (SHARES.scan + SHARES.surface)
+
+
+def test_a_hand_without_a_lid_knows_its_wrist_too():
+    lidded = SurfaceTables(MODEL)
+    kept = MODEL.faces[~MODEL.cap_faces]
+    open_model = dataclasses.replace(MODEL, faces=kept, cap_faces=torch.zeros(len(kept), dtype=torch.bool))
+    tables = SurfaceTables(open_model)
+    np.testing.assert_array_equal(tables.ring, lidded.ring)
+    np.testing.assert_array_equal(tables.at_wrist, lidded.at_wrist[~lidded.cap])
 
 
 def test_the_forearm_is_left_alone(hand):

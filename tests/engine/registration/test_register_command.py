@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from engine.datasets.palm_files import Camera, read_cameras, read_poses, write_cameras
-from engine.errors import Cancelled, DatasetError, InputError
+from engine.errors import Cancelled, DatasetError, InputError, OutputError
 from engine.hand.model import open_hand_model
 from engine.progress import silent
 from engine.registration.command import add_arguments, run
@@ -98,6 +98,20 @@ def test_cameras_of_pictures_of_another_size_are_told(subject):
     changed = {name: camera._replace(intrinsics=full @ camera.intrinsics) for name, camera in cameras.items()}
     write_cameras(subject / "cameras.npy", changed)
     with pytest.raises(DatasetError, match=r"cameras agree on .* cameras.npy is not of these pictures"):
+        run(arguments(subject, "-o", subject.parent / "out"), silent)
+
+
+def test_a_set_is_not_written_over_itself(subject):
+    with pytest.raises(OutputError, match="is the set itself"):
+        run(arguments(subject, "-o", subject.parent), silent)
+
+
+def test_scans_in_millimetres_are_told_with_the_remedy(subject):
+    from engine.registration.scan_file import write_scan
+
+    corners = 250 * np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]])
+    write_scan(subject / "meshes" / "000001.ply", corners, np.array([[0, 1, 2]]))
+    with pytest.raises(DatasetError, match=r"no simple pose of .*000001.ply is 354 m long.*--scan-unit"):
         run(arguments(subject, "-o", subject.parent / "out"), silent)
 
 
