@@ -65,7 +65,7 @@ class Room:
 
 ROOMS = {
     "43": Room("43", "4.3.", "trixie", PACKAGES),
-    "52": Room("52", "5.", "sid", (*PACKAGES, "python3-cattr"), ("--gpu-backend", "opengl")),
+    "52": Room("52", "5.", "sid", (*PACKAGES, "python3-cattr", "python3-requests"), ("--gpu-backend", "opengl")),
 }
 
 
