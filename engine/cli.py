@@ -25,6 +25,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "capture": ("engine.capture.command", "photo or video → hand pose, camera and mask"),
     "look": ("engine.capture.look_command", "photo → what is seen in it, to be corrected before it is captured"),
     "personalize": ("engine.methods.command", "photo → avatar folder NAME.palmhand"),
+    "refine-poses": ("engine.methods.refine_command", "avatar and video → the hand's pose in every frame"),
+    "render": ("engine.methods.render_command", "avatar and poses → pictures from any side, in any light"),
     "train-prior": ("engine.training.command", "pictures of many hands → learned prior NAME.palmprior"),
     "bake-subject": ("engine.methods.subject_command", "one of a prior's subjects → avatar folder NAME.palmhand"),
     "import-prior": ("engine.training.official_command", "published PALM checkpoint → prior NAME.palmprior"),

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..progress import Progress
 from ..rendering.frame_stack import stack_topology
 from ..training.perceptual import PerceptualTerm
+from .adam import Adam
 from .config import HarpConfig
 from .harp_frames import Frames
 from .harp_model import AppearanceParameters, GeometryParameters, Template, pose_hand
@@ -35,12 +36,16 @@ def fit_poses(
     config: HarpConfig,
     perceptual: PerceptualTerm,
     progress: Progress,
+    light_moves: bool = False,
 ) -> None:
-    """Find pose and place in the frames [T] from outline and colour. Moves those rows of `geometry` in place, nothing else.
+    """Find pose and place in the frames [T] from outline and colour. Moves those rows of `geometry` in place, nothing else but,
+    with light_moves, the light.
 
     The same energies as in the joint stage; what holds the mesh together is constant here and left out.
     """
     optimiser = GeometryOptimiser(geometry, config, shape_moves=False)
+    light = [appearance.log_ambient, appearance.log_lamp, appearance.to_lamp] if light_moves else []
+    light_steps = Adam([(leaf.requires_grad_(True), config.learning_rate_appearance) for leaf in light])
     generator = torch.Generator().manual_seed(config.seed * 10 + 4)
     batches = shuffled_batches(index, config.video.batch, config.video.refinement_epochs, generator)
     stack = stack_topology(template.topology, len(batches[0]))
@@ -55,5 +60,7 @@ def fit_poses(
         energy = geometry_energy(template, chosen, posed, picture.coverage, target, reference.joints[rows], weights)
         energy = energy + photo_energy(picture, target, config.appearance, perceptual)
         optimiser.zero_grad()
+        light_steps.zero_grad()
         energy.backward()
         optimiser.step(rows, rate_scale)
+        light_steps.step(rate_scale)

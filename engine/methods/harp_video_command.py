@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..hand.pose_files import PoseSequence, save_pose_file
 from ..progress import Progress, sub_progress
 from ..training.perceptual import term_name
-from .command import config_of
+from .command import MOST_VIDEO_FRAMES, config_of
 from .harp_sequence_input import video_of_sequence
 from .harp_video import PersonalisedVideo, personalize_video
 from .harp_video_input import HandVideo, video_of_captures, video_of_file
@@ -41,7 +41,7 @@ def run_video(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     if args.device != "cpu":
         device_named(args.device)
         raise InputError(f"--device {args.device} is not for videos with --method harp: leave it out")
-    video = _video(args, progress)
+    video = read_video(args, args.inputs[0], sub_progress(progress, 0.0, CAPTURE_SHARE))
     captured = time.monotonic()
     own = sub_progress(progress, CAPTURE_SHARE, 0.97)
     model = charted_hand_model(args, video.captures[0].handedness)
@@ -61,12 +61,14 @@ def run_video(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     return {**outcome(args.output, avatar, started), **_told(result, video)}
 
 
-def _video(args: argparse.Namespace, progress: Progress) -> HandVideo:
-    path = args.inputs[0]
+def read_video(args: argparse.Namespace, path: Path, progress: Progress) -> HandVideo:
+    """The video that a command was given: captured now, or with what a capture file or a data set knows. Raises PalmError."""
+    if args.frames is not None and not 1 <= args.frames <= MOST_VIDEO_FRAMES:
+        raise InputError(f"--frames {args.frames} is not between 1 and {MOST_VIDEO_FRAMES}: leave it out for all")
     if path.is_dir():
         return video_of_sequence(path, options_from(args), args.frames)
     if path.suffix.lower() != ".json":
-        return video_of_file(path, options_from(args), args.frames, sub_progress(progress, 0.0, CAPTURE_SHARE))
+        return video_of_file(path, options_from(args), args.frames, progress)
     refuse_capture_options(args, path)
     video = video_of_captures(path, args.frames)
     check_fitted_hand(args, path, video.captures[0])

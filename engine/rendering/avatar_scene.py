@@ -17,6 +17,9 @@ from ..hand.rotations import axis_angle_to_matrix
 from ..lighting.color import srgb_to_linear
 from .mesh_pbr import MeshScene
 
+GLOSS_IN_ALBEDO = {"harp": 0.03}
+"""As Blender's material takes it off: HARP explains a photo by diffuse skin alone, so its albedo holds the mean gloss."""
+
 
 def avatar_scene(
     avatar: Avatar,
