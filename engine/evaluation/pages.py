@@ -57,9 +57,12 @@ def _write_turntables(out: Path, units: Sequence[UnitResult], dataset: Any, prog
     for number, unit in enumerate(units):
         part = sub_progress(progress, number / len(units), (number + 1) / len(units))
         folder = out / "avatars" / file_name(unit.sequence) / f"{file_name(unit.method)}.palmhand"
-        if METHODS[unit.method].make is None if unit.method in METHODS else False:
+        if unit.method in METHODS and METHODS[unit.method].make is None:
             folder = Path(str(dataset)) / "avatars" / f"{file_name(unit.sequence)}.palmhand"
+        path = turntable_path(out, unit.sequence, unit.method)
+        if path.is_file() and not folder.is_dir():
+            continue  # the report was moved without its avatars
         try:
-            write_turntable(turntable_path(out, unit.sequence, unit.method), folder, part)
+            write_turntable(path, folder, part)
         except (AvatarError, FileNotFoundError):
             log.warning("%s is not there: the page shows no turntable of it", folder)

@@ -33,6 +33,11 @@ def test_report_table_and_sheet(relit_set, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
+        (["--methods", "truth", "--lpips-alex", "x.pth"], "--alexnet"),
+        (["--methods", "truth", "--masks", "nowhere"], "--masks nowhere"),
+        (["--methods", "truth", "--protocol", "palm-interhand"], "--protocol harp-relit"),
+        (["--methods", "harp-video"], "one picture to train on"),
+        (["--methods", "truth", "--hand-model", "nowhere.pkl"], "nowhere.pkl"),
         (["--methods", "truth,guess"], "guess"),
         (["--methods", ","], "is empty"),
         (["--methods", "truth,truth"], "twice"),
@@ -48,6 +53,41 @@ def test_what_cannot_be_is_refused_in_one_line(relit_set, tmp_path, capsys, more
     said = capsys.readouterr().err.strip()
     assert message in said
     assert "\n" not in said
+
+
+def test_what_fails_on_one_hand_is_said_and_the_rest_goes_on(relit_set, tmp_path, capsys):
+    assert main(arguments(relit_set, tmp_path / "report", "--methods", "truth,harp-video", "--frames", "1")) == 0
+    assert "relit_00, harp-video: relit_00 has one picture" in capsys.readouterr().out
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert report["methods"]["harp-video"]["failed"] == 1
+    assert report["methods"]["harp-video"]["unseen"] == {}
+    assert "has one picture to train on" in (tmp_path / "report" / "report.html").read_text()
+
+
+def test_the_page_is_made_anew_from_the_report_alone(relit_set, tmp_path, capsys):
+    out = tmp_path / "report"
+    assert main(arguments(relit_set, out, "--methods", "truth", "--frames", "1")) == 0
+    said = capsys.readouterr().out
+    page = (out / "report.html").read_text()
+    assert '"turntables":{"truth"' in page
+    (out / "report.html").unlink()
+    again = ["evaluate", "--report-only", "-o", str(out), "--progress", "none"]
+    assert main(again) == 0
+    assert capsys.readouterr().out == said
+    assert (out / "report.html").read_text() == page
+    for text, message in (("{", "not valid JSON"), ('{"schema_version": 1}', "another version"),
+                          ('{"schema_version": 2, "units": [{}], "methods": {}, "notes": []}', "damaged")):  # fmt: skip
+        (out / "report.json").write_text(text)
+        assert main(again) == 2
+        assert message in capsys.readouterr().err
+    (out / "report.json").unlink()
+    assert main(again) == 2
+    assert "report.json does not exist" in capsys.readouterr().err
+
+
+def test_a_set_has_to_be_given(tmp_path, capsys):
+    assert main(["evaluate", "-o", str(tmp_path / "report"), "--progress", "none"]) == 2
+    assert "--dataset is missing" in capsys.readouterr().err
 
 
 def test_a_report_that_cannot_be_written(relit_set, tmp_path, capsys):
