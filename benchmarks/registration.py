@@ -152,7 +152,7 @@ def draw(folder: Path, result: Path, frame: int) -> np.ndarray:
     for camera in facing_cameras(subject.cameras, true, int(off.argmax())):
         plain, depth = shaded(scan.vertices, scan.faces, camera, np.full((len(scan.vertices), 3), 0.8))
         own, own_depth = shaded(vertices, tables.faces, camera, np.tile([0.35, 0.5, 0.9], (len(vertices), 1)))
-        over = np.where((own_depth < depth)[..., None], 0.35 * plain + 0.65 * own, plain)
+        over = np.where((own_depth < depth)[..., None], 0.35 * plain + 0.65 * own, plain).astype(np.uint8)
         hot, _ = shaded(scan.vertices, scan.faces, camera, heat)
         plain = marked(plain, project(true, camera.intrinsics, camera.world_to_camera), (0, 150, 0))
         marks = project(np.asarray(stored["keypoints"]), camera.intrinsics, camera.world_to_camera)

@@ -92,11 +92,12 @@ def detected(keypoints: np.ndarray, cameras: dict[str, Camera], config: Syntheti
     pixels, confidence = [], []
     for camera in cameras.values():
         true = project(keypoints, camera.intrinsics, camera.world_to_camera)
-        found = true + deviation * random.standard_normal(true.shape)
+        noise = deviation * random.standard_normal(true.shape)
+        found = true + noise
         wrong = random.random(21) < config.outliers
         swapped = true[np.array([KEYPOINT_PARENTS[(k + 7) % 21] for k in range(21)]).clip(0)]
         anywhere = random.uniform(true.min(0) - 40, true.max(0) + 40, (21, 2))
-        found[wrong] = np.where(random.random((21, 1)) < 0.5, swapped, anywhere)[wrong]
+        found[wrong] = np.where(random.random((21, 1)) < 0.5, swapped + noise, anywhere)[wrong]
         say = np.where(wrong, random.uniform(0.2, 0.9, 21), random.uniform(0.5, 1.0, 21))
         missed = random.random(21) < config.misses
         found[missed], say[missed] = np.nan, 0.0
