@@ -65,6 +65,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="known",
         help="known: the set's pose, camera and mask (default); detected: as for any photo",
     )
+    parser.add_argument(
+        "--test-light",
+        choices=("own", "fitted"),
+        default="own",
+        help="own: avatars stand in the light that they estimated (default); fitted: in one fitted to each picture, an upper "
+        "bound (not for harp-relit, which knows the true light)",
+    )
     parser.add_argument("--sequences", type=int, metavar="N", help="the first N (default: all)")
     parser.add_argument(
         "--frames", type=int, metavar="N", help="evaluation frames of a sequence, evenly chosen (default: all)"
@@ -124,8 +131,9 @@ def _evaluated(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         *(prior, args.prior_no_normals, args.quality, args.capture, args.seed, args.vgg16, args.lpips, args.hand_model)
     )
     check_methods(methods, making)
+    fits_light = args.test_light == "fitted"
     pictures = PictureConfig(longest_px=args.size, seed=args.seed)
-    config = ProtocolConfig(making, pictures, args.frames, protocol, args.alexnet, args.lpips_alex)
+    config = ProtocolConfig(making, pictures, args.frames, protocol, args.alexnet, args.lpips_alex, fits_light)
     networks = networks_of(config)
     found = read_set(args.dataset, protocol, hand_model_of(making), args.sequences, args.masks)
     out = _folder(args.output)
@@ -165,6 +173,8 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError("--lpips needs VGG-16 too: add --vgg16 with torchvision's vgg16 weights (.pth)")
     if args.lpips_alex is not None and args.alexnet is None:
         raise InputError("--lpips-alex needs AlexNet too: add --alexnet with torchvision's alexnet weights (.pth)")
+    if args.test_light == "fitted" and PROTOCOLS[args.protocol].lit_frames:
+        raise InputError(f"--test-light fitted is not for {args.protocol}, whose true light is known: leave it out")
     if args.masks is not None and not args.masks.is_dir():
         raise InputError(f"--masks {args.masks} is not a folder: give the folder of LABEL.png")
 

@@ -32,6 +32,7 @@ from ..progress import Progress, silent, sub_progress
 from ..training.lpips import lpips_alex_term
 from ..training.perceptual import perceptual_term
 from .avatar_picture import PictureConfig, picture_avatar, posable, posed_vertices
+from .fitted_light import fitted_environment
 from .frame_scores import Networks, Scores, frame_scores
 from .measures import mean_scores
 from .personalisers import METHODS, Making, identity_of
@@ -65,6 +66,8 @@ class ProtocolConfig:
     protocol: Protocol = HARP_RELIT
     alexnet: Path | None = None
     lpips_alex: Path | None = None
+    fit_light: bool = False
+    """Whether the light is fitted to each picture whose light the set does not say."""
 
 
 class UnitResult(NamedTuple):
@@ -107,6 +110,7 @@ def evaluate_unit(
         "frames": {shot.label: sha256_of(shot.frame.image) for shot in shots},
         "pictures": dataclasses.asdict(config.pictures),
         "lpips": [config.making.lpips is not None, config.lpips_alex is not None],
+        "fit_light": config.fit_light,
     }
     found = _kept_scores(place, identity)
     if found is None:
@@ -195,6 +199,10 @@ def _scored(
         light = own_light if shot.light is None else light_of(shot.light)
         assert light is not None
         shown = picture_avatar(hand, shot.frame, wrist, truth, light, config.pictures)
+        if config.fit_light and shot.light is None:
+            fitted = fitted_environment(shown, truth)
+            light = light if fitted is None else image_light(fitted)
+            shown = picture_avatar(hand, shot.frame, wrist, truth, light, config.pictures)
         found = frame_scores(shown, truth, config.protocol, networks)
         if truth_avatar is not None:
             found["surface_mm"] = _surface_mm(avatar, truth_avatar, shot, wrist)

@@ -36,6 +36,7 @@ def test_report_table_and_sheet(relit_set, tmp_path, capsys):
         (["--methods", "truth", "--lpips-alex", "x.pth"], "--alexnet"),
         (["--methods", "truth", "--masks", "nowhere"], "--masks nowhere"),
         (["--methods", "truth", "--protocol", "palm-interhand"], "--protocol harp-relit"),
+        (["--methods", "truth", "--test-light", "fitted"], "true light is known"),
         (["--methods", "harp-video"], "one picture to train on"),
         (["--methods", "truth", "--hand-model", "nowhere.pkl"], "nowhere.pkl"),
         (["--methods", "truth,guess"], "guess"),
