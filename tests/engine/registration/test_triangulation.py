@@ -5,6 +5,7 @@ from scipy.optimize import least_squares
 from engine.hand.cameras import project
 from engine.registration.synthetic import SyntheticConfig, synthetic_cameras
 from engine.registration.triangulation import (
+    NO_AGREEMENT,
     PARALLEL_RAYS,
     TOO_FEW_VIEWS,
     TriangulationConfig,
@@ -58,6 +59,16 @@ def test_gross_errors_are_rejected_and_do_not_move_the_point(cameras, points, wr
     found = triangulate(pixels, np.ones(bad.shape), cameras)
     np.testing.assert_allclose(found.points, points, atol=1e-8)
     np.testing.assert_array_equal(found.inliers, ~bad)
+
+
+def test_two_errors_of_seven_that_meet_make_no_point(cameras, points):
+    random = np.random.default_rng(5)
+    pixels = random.uniform(300, 900, (40, 7, 2))
+    pixels[:, [2, 5]] = seen_by(points, cameras)[:, [2, 5]]
+    found = triangulate(pixels, np.ones((40, 7)), cameras)
+    assert (found.status == NO_AGREEMENT).mean() > 0.9 and np.isnan(found.points[~found.known]).all()
+    trusting = triangulate(pixels, np.ones((40, 7)), cameras, TriangulationConfig(least_agreeing_share=0.0))
+    assert trusting.known.all()
 
 
 def test_a_missing_detection_is_no_detection(cameras, points):
