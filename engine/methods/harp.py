@@ -24,11 +24,11 @@ from ..rendering.bake import texel_map
 from ..rendering.crop import resample
 from ..training.perceptual import perceptual_term
 from .config import HarpConfig
+from .harp_fixed import FixedFrames
 from .harp_frames import Frames, Photograph, crop_for, frames_of_photo, geometry_from_captures, prepare_photo
 from .harp_model import GeometryParameters, PosedHand, Template, build_template, pose_hand
 from .harp_render import shading_of
 from .harp_stages import (
-    FixedFrames,
     Reference,
     one_frame,
     optimise_appearance,

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from ..lighting.color import linear_to_srgb
 from ..progress import Progress
@@ -21,9 +20,10 @@ from ..rendering.surface import corner_tangents, vertex_normals
 from ..training.perceptual import PerceptualTerm
 from .adam import Adam, FrameAdam, cosine_fall
 from .config import AppearanceWeights, GeometryWeights, HarpConfig
+from .harp_fixed import FixedFrames
 from .harp_frames import Frames, Target
 from .harp_model import AppearanceParameters, GeometryParameters, PosedHand, Template, displacement, pose_hand
-from .harp_render import SeenSkin, Shading, SkyViews, seen_skin, shade_skin, stacked_skin, visible_lamp
+from .harp_render import Shading, SkyViews, seen_skin, shade_skin, visible_lamp
 from .losses import (
     acceleration_energy,
     edge_length_energy,
@@ -36,9 +36,6 @@ from .losses import (
     random_offset,
     upright_normals,
 )
-
-TURNED = 0.9986
-"""Cosine between lamp directions (3 degrees) from which on shadows are tested again."""
 
 
 class Reference(NamedTuple):
@@ -228,80 +225,6 @@ def joint_picture(
     return compose(view, stack, linear_to_srgb(color), target.color)
 
 
-@torch.no_grad()
-def posed_frames(template: Template, geometry: GeometryParameters) -> tuple[Tensor, Tensor]:
-    """Vertices [T,V,3] and joints [T,16,3] of all frames."""
-    parts = torch.arange(len(geometry.transl)).split(16)
-    posed = [pose_hand(template, geometry.frames(part)) for part in parts]
-    return torch.cat([one.vertices for one in posed]), torch.cat([one.joints for one in posed])
-
-
-class FixedFrame(NamedTuple):
-    """What a frame shows while geometry rests."""
-
-    skin: SeenSkin
-    lamp: Tensor
-    """[P] uint8: share of the lamp's disc that is seen, 255 = all."""
-    to_lamp: Tensor
-    """[3] unit, for which that holds; zero: for none yet."""
-
-
-class FixedFrames:
-    """Frames whose geometry rests: what they show is found once, and where the lamp falls again when it has turned."""
-
-    def __init__(
-        self,
-        template: Template,
-        geometry: GeometryParameters,
-        frames: Frames,
-        config: HarpConfig,
-        sky: SkyViews | None = None,
-    ):
-        self.template, self.frames = template, frames
-        self.vertices, self.joints = posed_frames(template, geometry)
-        self.config = config
-        self.sky = sky or SkyViews(template, config.occlusion_rays)
-        self.known: dict[int, FixedFrame] = {}
-
-    @torch.no_grad()
-    def shading(self, number: int) -> Shading:
-        """Of one frame's whole hand."""
-        vertices, topology = self.vertices[number], self.template.topology
-        normals = vertex_normals(vertices, topology.faces)
-        tangents = corner_tangents(vertices, normals, topology.faces, topology.uv, topology.uv_faces)
-        return Shading(normals, tangents, self.sky.of(number, vertices, normals))
-
-    @torch.no_grad()
-    def frame(self, number: int, to_lamp: Tensor) -> FixedFrame:
-        """One frame's visible skin that counts for colour, with the lamp as it stands."""
-        known = self.known.get(number)
-        direction = normalize(to_lamp.detach(), dim=0)
-        if known is not None and (not self.config.shadow or float(known.to_lamp @ direction) > TURNED):
-            return known
-        target = self.frames.target(torch.tensor([number]))
-        vertices, topology = self.vertices[number], self.template.topology
-        view = see_stack(vertices[None], topology, target.intrinsics, target.height, target.width)
-        counts = target.color_weight.reshape(-1)[view.fragments.pixels] > 0
-        normals = vertex_normals(vertices, topology.faces)
-        skin = known.skin if known else seen_skin(view, topology, self.shading(number)).only(counts).packed()
-        lamp = torch.ones(len(skin.pixels))
-        if self.config.shadow:
-            samples = self.config.shadow_samples
-            lamp = visible_lamp(self.template, vertices[None], view, normals, direction, samples)[counts]
-        self.known[number] = FixedFrame(skin, (lamp * 255 + 0.5).to(torch.uint8), direction)
-        return self.known[number]
-
-    def picture(self, index: Tensor, appearance: AppearanceParameters, target: Target) -> Picture:
-        """Frames [B] over their photos; only skin that counts for colour is drawn."""
-        parts = [self.frame(number, appearance.to_lamp) for number in index.tolist()]
-        height, width = target.mask.shape
-        skin = stacked_skin([part.skin for part in parts], target.height * width)
-        lamp = torch.cat([part.lamp for part in parts]).to(skin.uv) / 255 if self.config.shadow else None
-        color = linear_to_srgb(shade_skin(skin, appearance.maps(), appearance.light(), lamp))
-        drawn = target.color.reshape(-1, 3).index_copy(0, skin.pixels, color)
-        return Picture(drawn.reshape(height, width, 3), target.mask)
-
-
 def optimise_appearance(
     fixed: FixedFrames,
     appearance: AppearanceParameters,
@@ -317,7 +240,7 @@ def optimise_appearance(
     initial = (appearance.log_ambient.detach().clone(), appearance.log_lamp.detach().clone())
     for index, rate_scale in steps(batches, progress, "recovering skin and light"):
         target = fixed.frames.target(index)
-        picture = fixed.picture(index, appearance, target)
+        picture, target = fixed.picture(index, appearance, target)
         energy = appearance_energy(
             picture, appearance, target, inside, initial, config.appearance, generator, perceptual
         )

@@ -23,12 +23,12 @@ from ..rendering.bake import texel_map
 from ..training.perceptual import PerceptualTerm, perceptual_term
 from .config import HarpConfig
 from .harp import Personalised, export_mesh, only_hand, repeatable, seen_share
-from .harp_frames import Frames, geometry_from_captures
+from .harp_fixed import FixedFrames
+from .harp_frames import Frames, geometry_from_captures, sharpness
 from .harp_model import AppearanceParameters, Template, build_template, pose_hand, unsubdivided
 from .harp_pose import fit_poses
 from .harp_render import SkyViews
 from .harp_stages import (
-    FixedFrames,
     Reference,
     Track,
     optimise_appearance,
@@ -139,13 +139,14 @@ class _Run:
                 )
         self._lap("joint")
 
-        fixed = FixedFrames(self.template, self.geometry, frames, config, sky)
+        sharp = sharpness(frames)
+        fixed = FixedFrames(self.template, self.geometry, frames, config, sky, sharp)
         shown = sub_progress(progress, 0.6, 0.78)
         batches = self._batches(config.video.appearance_epochs, 4)
         optimise_appearance(fixed, appearance, batches, self.inside, config, self.perceptual, shown)
         self._lap("appearance")
 
-        best = self._best_frame(frames)
+        best = self._best_frame(frames, sharp)
         posed = only_hand(self.template, self.geometry, best)
         chosen = evenly(self.fitted, config.video.bake_frames)
         shown = sub_progress(progress, 0.78, 0.84)
@@ -183,12 +184,11 @@ class _Run:
             self.template, self.geometry, frames, self.config, chosen, self.config.video.geometry_shrink
         )
 
-    def _best_frame(self, frames: Frames) -> int:
-        """The fitted frame that shows most of the hand: the avatar's picture."""
-        area = torch.stack(
-            [frames.target(one[None]).mask.sum() / frames.intrinsics[one, 0, 0] ** 2 for one in self.fitted]
-        )
-        return int(self.fitted[area.argmax()])
+    def _best_frame(self, frames: Frames, sharp: Tensor) -> int:
+        """The fitted frame that shows most of the hand sharply: the avatar's picture."""
+        focal = frames.intrinsics[:, 0, 0]
+        area = torch.stack([frames.planes[place, ..., 0].float().mean() / focal[place] ** 2 for place in self.fitted])
+        return int(self.fitted[(area * sharp[self.fitted].sqrt()).argmax()])
 
     def _picture(self, place: int) -> tuple[np.ndarray, np.ndarray]:
         for number, (image, mask) in enumerate(self.video.pictures()):

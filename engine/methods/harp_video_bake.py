@@ -14,8 +14,8 @@ from ..rendering.bake import TexelMap, chart_padding, pad_map, texel_map
 from ..rendering.rasterize import interpolate
 from ..rendering.texture import sample_texture
 from .config import HarpConfig
+from .harp_fixed import FixedFrames
 from .harp_model import AppearanceParameters, PosedHand, Template
-from .harp_stages import FixedFrames
 from .skin_bake import Observation, PhotoView, SkinMaps, bake_skin, observe_photo
 
 ENOUGH = 0.6

@@ -23,8 +23,8 @@ from ..rendering.crop import Crop, resample
 from ..rendering.frame_stack import see_stack
 from ..rendering.mesh import compose
 from ..training.ms_ssim import ms_ssim
+from .harp_fixed import FixedFrames
 from .harp_render import seen_skin, shade_skin, visible_lamp
-from .harp_stages import FixedFrames
 from .harp_video_input import HandVideo
 from .wrist import beyond_wrist
 

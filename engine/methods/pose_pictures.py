@@ -103,9 +103,9 @@ def _ray_cast(avatar: Avatar, light: ImageLight, seed: int) -> Draw:
 def orbit(azimuth: float, elevation: float) -> Tensor:
     """[3,3] rotation of the world in the camera's OpenCV axes when the camera moves to its right and up by these angles."""
     c, s = math.cos(azimuth), math.sin(azimuth)
-    sideways = torch.tensor([[c, 0.0, -s], [0.0, 1.0, 0.0], [s, 0.0, c]])
+    sideways = torch.tensor([[c, 0.0, s], [0.0, 1.0, 0.0], [-s, 0.0, c]])
     c, s = math.cos(elevation), math.sin(elevation)
-    upward = torch.tensor([[1.0, 0.0, 0.0], [0.0, c, s], [0.0, -s, c]])
+    upward = torch.tensor([[1.0, 0.0, 0.0], [0.0, c, -s], [0.0, s, c]])
     return upward @ sideways
 
 

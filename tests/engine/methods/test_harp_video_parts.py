@@ -1,0 +1,209 @@
+"""The parts of HARP on videos: frames that are left out, weights, batches, scores."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from synthetic_video import make_video
+
+from engine.cli import main
+from engine.errors import InputError
+from engine.methods.adam import Adam, FrameAdam
+from engine.methods.harp_fixed import facing_weight
+from engine.methods.harp_frames import Frames, sharpness
+from engine.methods.harp_stages import Track, shuffled_batches
+from engine.methods.harp_video_input import smoothness_links, usable_frames
+from engine.methods.harp_video_metrics import SIDE_PX, VideoScores, compare, protocol_window
+from engine.methods.losses import acceleration_energy
+
+
+@pytest.fixture(scope="module")
+def captures():
+    return make_video(12).video.captures
+
+
+def moved(capture, right_px):
+    return dataclasses.replace(capture, keypoints_2d=capture.keypoints_2d + np.array([right_px, 0.0]))
+
+
+def test_frames_without_a_hand_and_unsound_ones_are_named(captures):
+    unsound = dataclasses.replace(captures[3], quality=dataclasses.replace(captures[3].quality, mask_iou=0.3))
+    found, notes = usable_frames([None, *captures[:3], unsound, *captures[4:]], None, "a.mp4")
+    assert [capture.frame for capture in found] == [1, 2, 3, *range(5, 13)]
+    assert notes == ("1 of 13 frames show no hand", "1 frames do not fit the hand and were left out: 4")
+
+
+def test_after_a_cut_only_the_longest_stretch_is_used(captures):
+    """A hand that is suddenly elsewhere was not moved there, but filmed anew."""
+    jumped = [*captures[:3], *(moved(capture, 400.0) for capture in captures[3:])]
+    found, notes = usable_frames(jumped, None, "a.mp4")
+    assert [capture.frame for capture in found] == list(range(3, 12))
+    assert "the hand jumps before frame 3, as at a cut: only frames 3 to 11 were used" in notes[0]
+    # known poses are no track that can jump
+    assert len(usable_frames(jumped, None, "a.mp4", known=True)[0]) == 12
+
+
+def test_a_hand_that_comes_nearer_at_once_is_a_cut(captures):
+    near = [dataclasses.replace(capture, joints_3d=capture.joints_3d * 0.5) for capture in captures[9:]]
+    found, _ = usable_frames([*captures[:9], *near], None, "a.mp4")
+    assert [capture.frame for capture in found] == list(range(9))
+
+
+def test_too_few_frames_are_refused_and_too_many_thinned(captures):
+    with pytest.raises(InputError, match=r"only 5 of its 6 frames show one hand well \(1 of 6 frames show no hand\)"):
+        usable_frames([None, *captures[:5]], None, "a.mp4")
+    found, notes = usable_frames(captures, 9, "a.mp4")
+    assert len(found) == 9 and found[0].frame == 0 and found[-1].frame == 11
+    assert notes == ("9 of 12 frames were used, evenly chosen",)
+
+
+def test_links_hold_only_between_neighbours(captures):
+    kept = [True] * 12
+    links = smoothness_links(captures, kept)
+    assert links[0] == links[-1] == 0 and (links[1:-1] > 0).all() and links.max() <= 1
+    kept[5] = False
+    assert (smoothness_links(captures, kept)[[4, 6]] == 0).all()
+    without = [capture for capture in captures if capture.frame != 5]
+    assert (smoothness_links(without, [True] * 11)[[4, 5]] == 0).all()
+    quick = [*captures[:6], moved(captures[6], 30.0), *captures[7:]]
+    assert smoothness_links(quick, [True] * 12)[6] < 0.2 * links[6]
+
+
+def test_a_straight_track_costs_nothing():
+    joints = torch.arange(5.0)[:, None, None].expand(5, 16, 3) * 0.01
+    track = Track(joints.clone(), torch.ones(5))
+    assert float(track.energy(joints[2:3], torch.tensor([2]))) == pytest.approx(0, abs=1e-10)
+    bent = joints[2:3] + 0.01
+    # every joint is 2 cm, 0.2 dm, off the line's double in each of 3 axes
+    assert float(track.energy(bent, torch.tensor([2]))) == pytest.approx(3 * 0.2**2, rel=1e-4)
+    assert torch.equal(track.joints[2], bent[0])
+    one = torch.tensor([[1.0, 2.0]])
+    assert float(acceleration_energy(one, 0 * one, one, torch.tensor([0.5]))) == pytest.approx(2.5)
+
+
+def test_rows_that_are_not_seen_stay():
+    """A row that is always seen moves as with plain Adam; one that is not, not at all."""
+    generator = torch.Generator().manual_seed(0)
+    plain, rows = (torch.ones(3, 2, requires_grad=True) for _ in range(2))
+    one, other = Adam([(plain, 0.1)]), FrameAdam([(rows, 0.1)])
+    for step in range(5):
+        index = torch.tensor([0, 1]) if step < 2 else torch.tensor([0])
+        gradient = torch.randn(3, 2, generator=generator)
+        plain.grad, rows.grad = gradient.clone(), gradient.clone()
+        one.step(0.5)
+        other.step(index, 0.5)
+        if step == 1:
+            second = rows[1].detach().clone()
+    assert torch.allclose(rows[0], plain[0], atol=1e-6)
+    assert torch.equal(rows[1], second) and bool((rows[1] != 1).all())
+    assert bool((rows[2] == 1).all())
+
+
+def test_every_epoch_sees_every_frame():
+    frames = torch.tensor([2, 3, 5, 7, 11])
+    batches = shuffled_batches(frames, 2, 3, torch.Generator().manual_seed(0))
+    assert len(batches) == 9 and all(len(set(batch.tolist())) == 2 for batch in batches)
+    for epoch in range(3):
+        seen = torch.cat(batches[3 * epoch : 3 * epoch + 3])
+        assert set(seen.tolist()) == set(frames.tolist())
+    assert len(shuffled_batches(frames, 8, 1, torch.Generator())[0]) == 5
+
+
+def test_blurred_frames_count_less():
+    checks = ((torch.arange(32)[:, None] // 2 + torch.arange(32) // 2) % 2).to(torch.uint8)[..., None] * 100
+    sharp = checks.expand(32, 32, 3)
+    flat = torch.full((32, 32, 3), 50, dtype=torch.uint8)
+    inside = torch.full((5, 32, 32, 3), 255, dtype=torch.uint8)
+    color = torch.stack([sharp, sharp, flat, sharp, sharp // 2])
+    weights = sharpness(Frames(color, inside, torch.eye(3).expand(5, 3, 3)))
+    assert weights[[0, 1, 3]].tolist() == [1, 1, 1]
+    assert float(weights[4]) == pytest.approx(0.25, abs=0.01) and float(weights[2]) == pytest.approx(0.02)
+
+
+def test_flat_views_count_less():
+    normals = torch.nn.functional.normalize(torch.tensor([[0.0, 0, -1], [1, 0, -0.35], [1, 0, -0.05]]), dim=1)
+    weight = facing_weight(normals)
+    assert weight[0] == 1 and 0.3 < float(weight[1]) < 0.7 and float(weight[2]) == pytest.approx(0.1)
+
+
+def test_shrunk_frames_keep_their_means():
+    generator = torch.Generator().manual_seed(0)
+    values = (torch.rand(2, 8, 6, 3, generator=generator) * 255).to(torch.uint8)
+    frames = Frames(values, values, torch.eye(3).expand(2, 3, 3))
+    whole, half = frames.target(torch.tensor([1])), frames.target(torch.tensor([1]), 2)
+    assert half.color.shape == (4, 3, 3) and (half.height, half.width) == (4, 3)
+    assert torch.allclose(half.color.mean((0, 1)), whole.color.mean((0, 1)), atol=1e-6)
+    assert half.intrinsics[0].tolist() == [[0.5, 0, 0], [0, 0.5, 0], [0, 0, 1]]
+
+
+def test_scores_in_closed_form():
+    side = SIDE_PX
+    frame = torch.ones(side, side, 3)
+    mask = torch.zeros(side, side)
+    mask[100:300, 100:300] = 1
+    frame[100:300, 100:300] = 0.5
+    same = compare(frame, mask, frame, mask)
+    assert same.iou == 1 and same.l1 == 0 and same.ms_ssim == pytest.approx(1, abs=1e-5) and same.psnr_db == 120
+    render, coverage = torch.ones(side, side, 3), torch.zeros(side, side)
+    coverage[100:300, 100:200] = 1
+    render[100:300, 100:200] = 0.6
+    scores = compare(frame, mask, render, coverage)
+    assert scores.iou == pytest.approx(0.5)
+    # half of the hand is 0.1 too bright, the other half white
+    area = 200 * 100 / side**2
+    assert scores.l1 == pytest.approx(area * (0.1 + 0.5), rel=1e-4)
+    assert scores.psnr_db == pytest.approx(-10 * np.log10(area * (0.01 + 0.25)), abs=1e-3)
+    assert scores.psnr_hand_db == pytest.approx(-10 * np.log10(0.13), abs=1e-3)
+    both = VideoScores.mean([same, scores])
+    assert both.frames == 2 and both.iou == pytest.approx(0.75)
+    assert both.as_metrics("train")["train_frames"] == 2
+
+
+def test_the_window_is_448_pixels_about_the_hand():
+    """The shorter side becomes 448 pixels; the hand's centre is the window's."""
+    vertices = torch.tensor([[-0.1, 0.0, 1.0], [0.3, 0.1, 1.0]])
+    camera = torch.tensor([[1000.0, 0, 300], [0, 1000, 500], [0, 0, 1]])
+    window = protocol_window(vertices, camera, height=1080, width=620)
+    assert window.scale == pytest.approx(448 / 620) and (window.width, window.height) == (448, 448)
+    centre = vertices.mean(0) @ window.intrinsics(camera).T
+    assert torch.allclose(centre[:2], torch.tensor([224.0, 224.0]), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["clip.mp4", "--hold-out", "1"], "--hold-out 1 leaves no frames to fit"),
+        (["clip.mp4", "--frames", "601"], "--frames 601 is not between 1 and 600"),
+        (["clip.mp4", "--device", "cuda"], "--device cuda"),
+        (["folder"], "folder has none of the known layouts"),
+        (["photo.png", "--hold-out", "3"], "--hold-out 3 is for videos"),
+        (["clip.mp4"], "clip.mp4 is not a video that can be read"),
+    ],
+)
+def test_what_cannot_be_fitted(tmp_path, monkeypatch, capsys, arguments, says):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "clip.mp4").write_bytes(b"no video")
+    (tmp_path / "photo.png").write_bytes(b"no photo")
+    (tmp_path / "folder").mkdir()
+    assert main(["personalize", *arguments, "--method", "harp", "-o", "a.palmhand", "--progress", "none"]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and says in message and not (tmp_path / "a.palmhand").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["render", "none.palmhand", "-o", "pictures", "--size", "4"], "--size 4 is not between"),
+        (["render", "none.palmhand", "-o", "pictures"], "none.palmhand"),
+        (["refine-poses", "none.palmhand", "clip.mp4", "-o", "poses.txt"], "should end in .npz or .json"),
+        (["refine-poses", "none.palmhand", "clip.mp4", "-o", "poses.npz"], "none.palmhand"),
+    ],
+)
+def test_what_the_other_verbs_refuse(tmp_path, monkeypatch, capsys, arguments, says):
+    monkeypatch.chdir(tmp_path)
+    assert main([*arguments, "--progress", "none"]) == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and says in message and list(tmp_path.iterdir()) == []
