@@ -60,6 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="harp, of a video: every how many-th frame has no say and measures the avatar (default 10; 0: none)",
     )
     parser.add_argument(
+        "--template",
+        choices=("hand", "forearm"),
+        help="harp, with the open hand: forearm where the masks show it (default: hand, which ends at the wrist)",
+    )
+    parser.add_argument(
         "--no-shadow", action="store_true", help="harp: skin does not shade itself from the lamp, for comparison"
     )
     parser.add_argument(
@@ -162,6 +167,7 @@ def _refuse_palm_options(args: argparse.Namespace) -> None:
 def _refuse_harp_options(args: argparse.Namespace) -> None:
     given = ["--hold-out"] if args.hold_out is not None else []
     given += ["--no-shadow"] if args.no_shadow else []
+    given += [] if args.template is None else [f"--template {args.template}"]
     if given:
         raise InputError(
             f"{', '.join(given)} would change nothing with --method palm: leave it out, or add --method harp"

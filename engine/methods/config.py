@@ -25,6 +25,9 @@ class GeometryWeights:
     smoothness: float = 20.0
     """Bend of the joints' tracks through a video's frames, decimetres squared (not in the paper, whose poses are smoothed
     before they are optimised)."""
+    forearm: float = 0.02
+    """Squared rotation of the forearm from the hand's direction (not in the paper, which fits METRO's forearm): without outline
+    to tell, it runs on straight."""
     shape_prior: float = 2e-3
     """Squared betas, which have unit variance (not in the paper, for the same reason)."""
 

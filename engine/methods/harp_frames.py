@@ -124,6 +124,7 @@ def geometry_from_captures(captures: Sequence[Capture], template: Template) -> G
         hand_pose=leaf(np.stack([capture.hand_pose for capture in captures])),
         transl=leaf(np.stack([capture.transl for capture in captures])),
         offsets=leaf(np.zeros(len(template.smoother))),
+        forearm=None if template.model.forearm_weight is None else leaf(np.zeros((len(captures), 3))),
     )
 
 

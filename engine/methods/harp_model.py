@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ..hand.forearm import bend_forearm
 from ..hand.mano import joint_transforms, pose_features, shape_hand, skin
 from ..hand.model import HandModel
 from ..hand.rotations import axis_angle_to_matrix
@@ -51,6 +52,8 @@ class GeometryParameters:
     """[*,3] metres"""
     offsets: Tensor
     """[N] metres on the coarse mesh, before smoothing."""
+    forearm: Tensor | None = None
+    """[*,3] its rotation about the wrist, relative to the hand, of a template with forearm; None: straight."""
 
     def frames(self, index: Tensor) -> GeometryParameters:
         """The same hand in some of the frames, index [B]."""
@@ -59,6 +62,7 @@ class GeometryParameters:
             global_orient=self.global_orient[index],
             hand_pose=self.hand_pose[index],
             transl=self.transl[index],
+            forearm=None if self.forearm is None else self.forearm[index],
         )
 
 
@@ -172,7 +176,10 @@ def pose_hand(template: Template, parameters: GeometryParameters) -> PosedHand:
     transforms = joint_transforms(rotations, rest_joints.expand(*rotations.shape[:-3], 16, 3), model.parents)
     both = torch.cat([displaced + correctives, rest + correctives], dim=-2)
     moved = parameters.transl[..., None, :]
-    posed = skin(both, transforms, model.skinning_weights.repeat(2, 1)) + moved
+    bent, weights = transforms, model.skinning_weights
+    if parameters.forearm is not None:
+        bent, weights = bend_forearm(model, transforms, rest_joints[0], parameters.forearm)
+    posed = skin(both, bent, weights.repeat(2, 1)) + moved
     vertices, undisplaced = posed.chunk(2, dim=-2)
     joints = (transforms[..., :3, :3] @ rest_joints[..., None])[..., 0] + transforms[..., :3, 3] + moved
     keypoints = torch.cat([joints, vertices[..., model.tip_vertices, :]], dim=-2)

@@ -88,6 +88,7 @@ def geometry_energy(
         + weights.edge_length * edge_length_energy(vertices, undisplaced, topology.edges)
         + weights.pose_limits * limit_energy(parameters.hand_pose, model.joint_axes, model.joint_limits)
         + weights.shape_prior * (parameters.betas**2).sum()
+        + (0 if parameters.forearm is None else weights.forearm * (parameters.forearm**2).sum(-1).mean())
     )
 
 
@@ -261,6 +262,7 @@ class GeometryOptimiser:
                 (parameters.hand_pose, 3 * rate),
                 (parameters.global_orient, 3 * rate),
                 (parameters.transl, 0.5 * rate),
+                *([] if parameters.forearm is None else [(parameters.forearm, 3 * rate)]),
             ]
         )
         shape = [(parameters.betas, 20 * rate), (parameters.offsets, 0.5 * rate)]

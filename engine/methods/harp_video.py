@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +43,9 @@ from .harp_video_bake import bake_video
 from .harp_video_input import HandVideo, cut_out, smoothness_links
 from .harp_video_metrics import VideoScores, measure
 
+SHOWN = 8
+"""Frames of which pictures are kept; half as many of those held out."""
+
 
 class VideoTrack(NamedTuple):
     """The hand in every frame, as it was fitted."""
@@ -63,6 +68,12 @@ class PersonalisedVideo(NamedTuple):
     """In the frames that were fitted."""
     held_out: VideoScores | None
     """In the others, with pose and place found anew; None where there are none."""
+    pairs: dict[int, Tensor]
+    """By frame number [h,2h,3]: some frames beside their renders, those that were held out among them."""
+
+
+Look = Callable[[Tensor], Path]
+"""Writes a picture [h,w,3] sRGB in [0,1] of how far the fit has come, and says where."""
 
 
 def personalize_video(
@@ -71,6 +82,7 @@ def personalize_video(
     config: HarpConfig | None = None,
     hold_out: int = 0,
     progress: Progress = silent,
+    look: Look | None = None,
 ) -> PersonalisedVideo:
     """Make an avatar from a video's frames.
 
@@ -79,14 +91,14 @@ def personalize_video(
     """
     config = config or HarpConfig()
     with repeatable(config.seed):
-        return _Run(video, model, config, hold_out).run(progress)
+        return _Run(video, model, config, hold_out, look).run(progress)
 
 
 class _Run:
     """One personalisation's stages, with what passes from one to the next."""
 
-    def __init__(self, video: HandVideo, model: HandModel, config: HarpConfig, hold_out: int):
-        self.video, self.model = video, model
+    def __init__(self, video: HandVideo, model: HandModel, config: HarpConfig, hold_out: int, look: Look | None = None):
+        self.video, self.model, self.look = video, model, look
         self.config = config = dataclasses.replace(config, shadow_samples=config.video.shadow_samples)
         self.template: Template = build_template(model, config.subdivision)
         self.coarse = unsubdivided(self.template, model)
@@ -141,15 +153,17 @@ class _Run:
 
         sharp = sharpness(frames)
         fixed = FixedFrames(self.template, self.geometry, frames, config, sky, sharp)
-        shown = sub_progress(progress, 0.6, 0.78)
+        self._show(fixed, appearance, sub_progress(progress, 0.6, 0.61))
+        shown = sub_progress(progress, 0.61, 0.78)
         batches = self._batches(config.video.appearance_epochs, 4)
         optimise_appearance(fixed, appearance, batches, self.inside, config, self.perceptual, shown)
+        self._show(fixed, appearance, sub_progress(progress, 0.78, 0.79))
         self._lap("appearance")
 
         best = self._best_frame(frames, sharp)
         posed = only_hand(self.template, self.geometry, best)
         chosen = evenly(self.fitted, config.video.bake_frames)
-        shown = sub_progress(progress, 0.78, 0.84)
+        shown = sub_progress(progress, 0.79, 0.84)
         maps = bake_video(self.template, posed, fixed, appearance, chosen, config, shown)
         finished = AppearanceParameters.of_maps(maps.albedo, maps.normal, appearance)
         self._lap("bake")
@@ -161,14 +175,14 @@ class _Run:
         self._lap("held_out")
 
         shown = sub_progress(progress, 0.9, 1.0)
-        scores = self._measured(finished, fixed, shown)
+        own, others, pairs = self._measured(finished, fixed, shown)
         self._lap("measure")
         environment = lamp_environment(finished.light())
         image, mask = self._picture(best)
-        avatar = self._avatar(best, image, scores, seen_share(maps, self.template))
+        avatar = self._avatar(best, image, own, others, seen_share(maps, self.template))
         hand = Personalised(avatar, maps, environment, image, mask)
         progress(1.0, "avatar made")
-        return PersonalisedVideo(hand, self._track(), *scores)
+        return PersonalisedVideo(hand, self._track(), own, others, pairs)
 
     def _lap(self, name: str) -> None:
         now = time.monotonic()
@@ -198,27 +212,44 @@ class _Run:
 
     def _measured(
         self, finished: AppearanceParameters, fixed: FixedFrames, progress: Progress
-    ) -> tuple[VideoScores, VideoScores | None]:
+    ) -> tuple[VideoScores, VideoScores | None, dict[int, Tensor]]:
         moved = torch.nonzero(self.held_out)[:, 0].tolist()
         if moved:
             for number in moved:
                 fixed.sky.forget(number)
             fixed = FixedFrames(self.template, self.geometry, fixed.frames, self.config, fixed.sky)
-        shown = set(evenly(self.fitted, self.config.video.measured_frames))
-        maps, light = finished.maps(), finished.light()
-        by_frame = measure(self.video, fixed, maps, light, shown | set(moved), progress)
-        own = VideoScores.mean([score for k, score in by_frame.items() if not bool(self.held_out[k])])
-        others = [score for k, score in by_frame.items() if bool(self.held_out[k])]
-        return own, VideoScores.mean(others) if others else None
+        chosen = set(evenly(self.fitted, self.config.video.measured_frames)) | set(moved)
+        shown = evenly(self.fitted, SHOWN)
+        if moved:
+            shown += evenly(torch.tensor(moved), SHOWN // 2)
+        chosen |= set(shown)
+        maps, light = finished.maps().detach(), finished.light()
+        found = measure(self.video, fixed, maps, light, chosen, shown, progress)
+        own = VideoScores.mean([score for k, score in found.scores.items() if k not in moved])
+        others = [score for k, score in found.scores.items() if k in moved]
+        pairs = {self.video.numbers[place]: pair for place, pair in found.pairs.items()}
+        return own, VideoScores.mean(others) if others else None, pairs
+
+    @torch.no_grad()
+    def _show(self, fixed: FixedFrames, appearance: AppearanceParameters, progress: Progress) -> None:
+        """A preview: some frames over their pictures as they are rendered now."""
+        if self.look is None:
+            return
+        index = torch.tensor(evenly(self.fitted, 4))
+        target = fixed.frames.target(index)
+        drawn, _ = fixed.picture(index, appearance, target)
+        both = torch.stack([target.color, drawn.color]).unflatten(1, (len(index), target.height))
+        sheet = both.permute(0, 2, 1, 3, 4).reshape(2 * target.height, -1, 3)
+        progress(1.0, "recovering skin and light", preview=self.look(sheet))
 
     def _avatar(
-        self, best: int, image: np.ndarray, scores: tuple[VideoScores, VideoScores | None], seen: float
+        self, best: int, image: np.ndarray, own: VideoScores, others: VideoScores | None, seen: float
     ) -> Avatar:
         capture = self.video.captures[best]
         track = self._track()
-        metrics = {"seen_share": round(seen, 4), **scores[0].as_metrics("train")}
-        if scores[1] is not None:
-            metrics.update(scores[1].as_metrics("held_out"))
+        metrics = {"seen_share": round(seen, 4), **own.as_metrics("train")}
+        if others is not None:
+            metrics.update(others.as_metrics("held_out"))
         return Avatar(
             handedness=capture.handedness,
             method="harp",

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from torch import Tensor
+
+from ..avatar.texture_files import write_png8
 from ..capture.command import options_from
 from ..errors import InputError
 from ..hand.pose_files import PoseSequence, save_pose_file
@@ -14,7 +19,7 @@ from ..progress import Progress, sub_progress
 from ..training.perceptual import term_name
 from .command import MOST_VIDEO_FRAMES, config_of
 from .harp_sequence_input import video_of_sequence
-from .harp_video import PersonalisedVideo, personalize_video
+from .harp_video import Look, PersonalisedVideo, personalize_video
 from .harp_video_input import HandVideo, video_of_captures, video_of_file
 from .output import outcome, write_personalised
 from .photo_input import (
@@ -25,6 +30,7 @@ from .photo_input import (
     provenance_of,
     refuse_capture_options,
 )
+from .preview import label_grid
 
 HOLD_OUT = 10
 """Every how many-th frame measures, unless said otherwise."""
@@ -45,18 +51,21 @@ def run_video(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     captured = time.monotonic()
     own = sub_progress(progress, CAPTURE_SHARE, 0.97)
     model = charted_hand_model(args, video.captures[0].handedness)
-    result = personalize_video(video, model, config_of(args), hold_out, own)
+    with tempfile.TemporaryDirectory(prefix="palm-hands-") as previews:
+        look = looks_in(Path(previews))
+        result = personalize_video(video, model, config_of(args), hold_out, own, look)
     progress(0.97, "writing the avatar")
     provenance = {
         **provenance_of(args, video.captures[:1], captured - started),
         "perceptual_term": term_name(args.vgg16),
     }
 
-    def write_poses(folder: Path) -> None:
+    def write_more(folder: Path) -> None:
         save_pose_file(folder / "poses.npz", poses_of(result, video))
+        write_png8(folder / "frames.png", frames_sheet(result))
 
     metrics = capture_metrics(video.captures)
-    avatar = write_personalised(args.output, result.hand, provenance, metrics, args.force, write_poses)
+    avatar = write_personalised(args.output, result.hand, provenance, metrics, args.force, write_more)
     progress(1.0, "done", preview=args.output / "preview.png")
     return {**outcome(args.output, avatar, started), **_told(result, video)}
 
@@ -73,6 +82,28 @@ def read_video(args: argparse.Namespace, path: Path, progress: Progress) -> Hand
     video = video_of_captures(path, args.frames)
     check_fitted_hand(args, path, video.captures[0])
     return video
+
+
+def looks_in(folder: Path) -> Look:
+    """A look that writes numbered pictures into a folder."""
+    count = 0
+
+    def look(sheet: Tensor) -> Path:
+        nonlocal count
+        count += 1
+        path = folder / f"preview-{count:02}.png"
+        write_png8(path, (sheet.clamp(0, 1).cpu().numpy() * 255 + 0.5).astype(np.uint8))
+        return path
+
+    return look
+
+
+def frames_sheet(result: PersonalisedVideo) -> np.ndarray:
+    """[h,w,3] uint8: frames beside their renders, with their numbers."""
+    track = result.track
+    held_out = dict(zip(track.numbers, track.held_out, strict=True))
+    labels = [f"frame {number}{', held out' if held_out[number] else ''}" for number in sorted(result.pairs)]
+    return label_grid([result.pairs[number] for number in sorted(result.pairs)], labels, columns=3)
 
 
 def poses_of(result: PersonalisedVideo, video: HandVideo) -> PoseSequence:

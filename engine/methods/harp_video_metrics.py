@@ -11,10 +11,12 @@ import dataclasses
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from ..lighting.color import linear_to_srgb
 from ..lighting.lamp import LampLight
@@ -58,37 +60,37 @@ class VideoScores:
         return {name: value if isinstance(value, int) else round(value, 4) for name, value in values.items()}
 
 
+class Measured(NamedTuple):
+    scores: dict[int, VideoScores]
+    """By the frame's place in the video."""
+    pairs: dict[int, Tensor]
+    """[S/2,S,3] of some frames: the frame and its render side by side, at half their size."""
+
+
+@torch.no_grad()
 def measure(
     video: HandVideo,
     fixed: FixedFrames,
     maps: Tensor,
     light: LampLight,
     chosen: Collection[int],
+    shown: Collection[int],
     progress: Progress,
-) -> dict[int, VideoScores]:
-    """Scores of the chosen frames, by their place in the video, with maps [M,M,6]. Decodes the video once more."""
-    found = {}
+) -> Measured:
+    """Scores of the chosen frames and pictures of the shown ones, with maps [M,M,6]. Decodes the video once more."""
+    found = Measured({}, {})
     for place, (image, mask) in enumerate(video.pictures()):
         if place % 4 == 0:
             progress(place / len(video.captures), f"measuring, frame {place + 1} of {len(video.captures)}")
-        if place in chosen:
-            found[place] = score_frame(image, mask, np.asarray(video.captures[place].K), fixed, place, maps, light)
+        if place not in chosen:
+            continue
+        intrinsics = np.asarray(video.captures[place].K)
+        frame, seen, render, coverage = compared_pictures(image, mask, intrinsics, fixed, place, maps, light)
+        found.scores[place] = compare(frame, seen, render, coverage)
+        if place in shown:
+            both = torch.cat([frame, render], dim=1).permute(2, 0, 1)
+            found.pairs[place] = avg_pool2d(both, 2).permute(1, 2, 0)
     return found
-
-
-@torch.no_grad()
-def score_frame(
-    image: np.ndarray,
-    mask: np.ndarray,
-    intrinsics: np.ndarray,
-    fixed: FixedFrames,
-    number: int,
-    maps: Tensor,
-    light: LampLight,
-) -> VideoScores:
-    """One frame's scores. image [H,W,3] uint8; mask [H,W] bool or [0,1]; intrinsics [3,3] of the picture."""
-    pictures = compared_pictures(image, mask, intrinsics, fixed, number, maps, light)
-    return compare(*pictures)
 
 
 def compared_pictures(
@@ -100,7 +102,10 @@ def compared_pictures(
     maps: Tensor,
     light: LampLight,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """(frame over white [S,S,3], its mask [S,S], render over white, its coverage), beyond the wrist white."""
+    """(frame over white [S,S,3], its mask [S,S], render over white, its coverage), beyond the wrist white.
+
+    image [H,W,3] uint8; mask [H,W] bool or [0,1]; intrinsics [3,3] of the picture; number: the frame's place.
+    """
     vertices = fixed.vertices[number]
     camera = torch.as_tensor(intrinsics).to(vertices)
     crop = protocol_window(vertices, camera, image.shape[0], image.shape[1])

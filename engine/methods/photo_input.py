@@ -154,10 +154,15 @@ def photo_beside(capture_path: Path, named: str) -> Path:
 
 
 def charted_hand_model(args: argparse.Namespace, side: str) -> Any:
-    """The chosen hand model of a side ("right"/"left"), with texture coordinates."""
+    """The chosen hand model of a side ("right"/"left"), with texture coordinates; the open hand in the chosen template."""
     from ..capture.options import hand_model_for
     from ..hand.atlas import with_texture_charts
+    from ..hand.model import open_hand_model
 
+    if getattr(args, "template", None) == "forearm":
+        if args.hand_model is not None:
+            raise InputError("--template forearm is the open hand's: leave out --hand-model, or the template")
+        return open_hand_model(side, template="forearm")
     return with_texture_charts(hand_model_for(side, options_from(args)))
 
 
