@@ -62,13 +62,10 @@ def page_data(out: Path, report: Mapping[str, Any], protocol: Protocol, progress
             images[key := f"{len(images)}"] = as_text(path.read_bytes())
             part.entry["turntables"][method] = {"image": key, "views": _views_of(path)}
     summaries = list(methods.values())
-    published = [Column(MEASURES[name].title, "unseen", name) for name in protocol.published]
     shown = [column for column in columns_of(protocol, summaries) if column.score not in protocol.published]
-    published = [column for column in published if any(column.score in summary["unseen"] for summary in summaries)]
     return {
         "columns": [*(_column(column, methods) for column in shown), _SECONDS],
-        "published": [_column(column, methods) for column in published],
-        "paper": [[name, dict(values)] for name, values in protocol.numbers],
+        "published": _published(protocol, methods),
         "captions": CAPTIONS[protocol.in_box],
         "methods": [
             {
@@ -86,6 +83,21 @@ def page_data(out: Path, report: Mapping[str, Any], protocol: Protocol, progress
         "settings": [[str(name).replace("_", " "), _text(value)] for name, value in report["settings"].items()],
         "images": images,
     }
+
+
+def _published(protocol: Protocol, methods: Mapping[str, Any]) -> dict[str, Any]:
+    """Our numbers beside the paper's, computed as the paper's code does: columns, and rows of ours and theirs."""
+    known = {name for _, values in protocol.numbers for name, _ in values} | set(protocol.published)
+    rows = [
+        {"name": name, "about": about, "ours": True, "values": summary[part]}
+        for name, summary in methods.items()
+        for part, about in protocol.compared
+    ]
+    ours = {score for row in rows for score in row["values"]}
+    names = [name for name in MEASURES if name in known and name in ours]
+    theirs = [{"name": name, "about": "", "ours": False, "values": dict(values)} for name, values in protocol.numbers]
+    columns = [_column(Column(MEASURES[name].title, "unseen", name), methods) | {"best": []} for name in names]
+    return {"columns": columns, "rows": [*rows, *theirs]}
 
 
 _SECONDS = {

@@ -42,6 +42,8 @@ class Protocol:
     """As the paper's released code computes them."""
     numbers: tuple[tuple[str, tuple[tuple[str, float], ...]], ...] = ()
     """What the paper's table says of its methods, to stand beside ours; never of the same pictures."""
+    compared: tuple[tuple[str, str], ...] = (("unseen", ""),)
+    """Which of our pictures stand beside those numbers ("unseen", "seen" or "all"), and what that is called."""
     leading: int = 1
     """Training pictures that a one-photo method gets."""
     held_out: float = 0.0
@@ -88,6 +90,7 @@ PALM_INTERHAND = Protocol(
              ("HARP", (("psnr_db", 9.89), ("ssim_range2", 0.78), ("lpips_vgg_twice", 0.16))),
              ("UHM", (("psnr_db", 10.08), ("ssim_range2", 0.76), ("lpips_vgg_twice", 0.19))),
              ("Handy", (("psnr_db", 7.50), ("ssim_range2", 0.69), ("lpips_vgg_twice", 0.24)))),
+    compared=(("all", "all pictures"),),
 )  # fmt: skip
 
 HARP_VIDEO = Protocol(
@@ -106,6 +109,7 @@ HARP_VIDEO = Protocol(
     published=("lpips_alex_01",),
     numbers=(("HARP, table 2 (seen)", (("iou", 0.929), ("l1", 0.018), ("lpips_alex_01", 0.071), ("ms_ssim", 0.902))),
              ("HARP, table 7 (held out)", (("iou", 0.870), ("l1", 0.029), ("lpips_alex_01", 0.105), ("ms_ssim", 0.831)))),
+    compared=(("seen", "seen"), ("unseen", "held out")),
     held_out=0.2,
 )  # fmt: skip
 

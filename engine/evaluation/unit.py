@@ -104,7 +104,7 @@ def evaluate_unit(
     place = out / "scores" / sequence.name / f"{method}.json"
     identity = {
         "schema_version": SCORES_SCHEMA,
-        "protocol": dataclasses.asdict(config.protocol),
+        "protocol": [config.protocol.name, config.protocol.background, config.protocol.in_box],
         "avatar": _avatar_digests(folder),
         "truth": None if sequence.truth is None else _avatar_digests(sequence.truth),
         "frames": {shot.label: sha256_of(shot.frame.image) for shot in shots},

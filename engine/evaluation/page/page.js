@@ -71,14 +71,13 @@ function summary() {
   place.append(table(data.columns, methodRows(data.columns), "Method"));
   place.append(make("p", {class: "quiet"}, "Means over sequences of each sequence's mean, over the judged pictures; bold: the best " +
     "as printed. A column's name sorts by it, and says what it is where the pointer rests."));
-  if (data.published.length) {
-    place.append(make("h3", {}, "As the paper's released code computes"));
-    const rows = methodRows(data.published);
-    for (const [name, values] of data.paper) rows.push({
-      name, about: "as the paper prints it, of other pictures", ceiling: true,
-      cells: data.published.map(column => ({value: values[column.score], text: number(values[column.score], column.score)})),
-    });
-    place.append(table(data.published, rows, "Method, as published"));
+  const {columns, rows} = data.published;
+  if (columns.length) {
+    place.append(make("h3", {}, "Beside the paper's numbers, computed as its released code does"));
+    place.append(table(columns, rows.map(row => ({
+      name: row.name, about: row.about || (row.ours ? "" : "as the paper prints it, of other pictures"), ceiling: !row.ours || row.name === "truth",
+      cells: columns.map(column => ({value: row.values[column.score], text: number(row.values[column.score], column.score)})),
+    })), "Method, as published"));
   }
   byId("notes").append(...data.notes.map(text => make("li", {}, text)));
 }
@@ -179,8 +178,14 @@ function heatOf(canvas, first, second) {
   context.putImageData(shown, 0, 0);
 }
 
-function nameOf(view) {
-  return view.label + (view.albedo ? " albedo" : view.seen && view.label !== "seen" ? " (seen)" : "");
+/* how many letters of labels as CAMERA/NUMBER are the same folder */
+function commonFolder(labels) {
+  const length = labels.length ? labels[0].lastIndexOf("/") + 1 : 0;
+  return labels.every(label => label.startsWith(labels[0].slice(0, length))) ? length : 0;
+}
+
+function nameOf(view, start) {
+  return view.albedo ? "albedo" : view.label.slice(start) + (view.seen && view.label !== "seen" ? " (seen)" : "");
 }
 
 function captionOf(sequence, method, view) {
@@ -236,8 +241,9 @@ function fill(body, sequence) {
   const able = data.methods.filter(method => sequence.views.length && sequence.views[0].images[method.name] !== undefined);
   const state = {view: Math.max(0, sequence.views.findIndex(view => !view.seen)), move: value => parts.forEach(part => part.move(value))};
   const parts = able.map(method => comparison(sequence, method, state));
-  const buttons = sequence.views.map((view, index) => make("button", {type: "button", on: {click: () => choose(index)}},
-    make("img", {src: url(view.images._true), alt: ""}), make("span", {}, nameOf(view))));
+  const start = commonFolder(sequence.views.map(view => view.label));
+  const buttons = sequence.views.map((view, index) => make("button", {type: "button", title: view.label, on: {click: () => choose(index)}},
+    make("img", {src: url(view.images._true), alt: ""}), make("span", {}, nameOf(view, start))));
   function choose(index) {
     state.view = index;
     buttons.forEach((button, k) => button.setAttribute("aria-pressed", String(k === index)));
