@@ -132,11 +132,11 @@ def draw_worst(scans: Path, out: Path, measured: Measured, count: int, pictures:
 
 def draw(folder: Path, result: Path, frame: int) -> np.ndarray:
     """[H,W,3] uint8: of each of two cameras the scan with true (green) and registered (red) keypoints, the hand over it, heat."""
+    from engine.datasets.scan import near_hand
+    from engine.datasets.scan_file import read_scan
     from engine.hand.cameras import project
     from engine.hand.model import open_hand_model
     from engine.registration.pairing import SurfaceTables
-    from engine.registration.scan import near_hand
-    from engine.registration.scan_file import read_scan
     from engine.registration.subject_files import read_scan_subjects
 
     subject = read_scan_subjects(folder)[0]

@@ -12,15 +12,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ..errors import DatasetError
+from .scan import Scan
+from .scan_file import read_scan
 from .set_files import Findings, folders_in, natural_key, some
-
-if TYPE_CHECKING:
-    from ..registration.scan import Scan
 
 SUFFIXES = (".ply", ".obj", ".stl")
 UNITS = ("m", "mm", "cm")
@@ -86,8 +85,6 @@ def _places(root: Path, findings: Findings) -> Iterator[tuple[str, Path]]:
 
 def read_palm_scan(scan: PalmScan) -> Scan:
     """The mesh, in metres. Raises DatasetError naming a file that is no mesh or in no unit of a hand's size."""
-    from ..registration.scan_file import read_scan
-
     problem = f"{scan.path} is of no hand's size in metres, millimetres or centimetres: export it again"
     for unit in UNITS:
         try:

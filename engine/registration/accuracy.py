@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..datasets.scan import Scan, samples
 from .closest_point import SurfaceSearch
 from .pairing import SurfaceTables
-from .scan import Scan, samples
 
 RECALL_M = 0.010
 SAMPLES = 5000

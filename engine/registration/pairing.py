@@ -12,11 +12,11 @@ from scipy.spatial import cKDTree
 from ..capture.mask import wrist_cut, wrist_ring
 from ..capture.silhouette import cut, match_outlines, mesh_edges, window_around
 from ..datasets.palm_files import Camera
+from ..datasets.scan import Scan, samples
 from ..hand.cameras import project
 from ..hand.model import HandModel
 from ..hand.normals import face_normals, vertex_normals
 from .closest_point import SurfaceSearch
-from .scan import Scan, samples
 
 OUTLINE_WINDOW_PX = 320
 OUTLINE_POINTS = 120

@@ -18,12 +18,12 @@ from ..capture.fit import fit_frames_alone, fit_frames_together
 from ..capture.kinematics import HandState, mano_parameters
 from ..capture.start import PALM, flexion_from_bones, rest_keypoints, rigid_rotation
 from ..datasets.palm_files import Camera
+from ..datasets.scan import Scan, near_hand
 from ..errors import DatasetError
 from ..hand.joints import KEYPOINT_PARENTS
 from ..hand.model import HandModel
 from ..progress import Progress, silent
 from .pairing import PairingRound, Pairs, PairShares, PreparedScan, SurfaceTables, outline_pairs, scan_pairs
-from .scan import Scan, near_hand
 from .scan_energy import RegistrationWeights, ScanEnergy, ScanObservations, ScanPairs
 
 LEAST_KEYPOINTS = 8

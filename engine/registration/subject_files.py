@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from ..datasets.palm_files import Camera, read_cameras
+from ..datasets.scan_file import SCAN_SUFFIXES
 from ..errors import DatasetError
 from ..files import atomic_file
 from ..hand.joints import OTHER_ORDERS, to_palm
-from .scan_file import SCAN_SUFFIXES
 
 SCANS, MASKS, KEYPOINTS_FILE = "meshes", "masks", "keypoints_2d.npz"
 

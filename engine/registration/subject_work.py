@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..datasets.palm_pixels import plain_mode, read_picture
+from ..datasets.scan import near_hand
+from ..datasets.scan_file import read_scan
 from ..errors import DatasetError
 from ..files import read_json, sha256_of, write_json
 from ..hand.model import HandModel, load_hand_model, open_hand_model
 from ..progress import Progress
 from .accuracy import Accuracy, accuracy
 from .register_scans import RegisteredScan, RegistrationConfig, ScanRegistration, SeenScan, simplest
-from .scan import near_hand
-from .scan_file import read_scan
 from .subject_files import ScanSubject
 from .triangulation import CameraAgreement, Triangulated, TriangulationConfig, camera_agreement, triangulate
 

@@ -12,6 +12,7 @@ import torch
 
 from ..avatar.texture_files import write_png8
 from ..datasets.palm_files import Camera, SubjectPoses, write_cameras, write_palm_set
+from ..datasets.scan_file import write_scan
 from ..datasets.toy_scene import POSES, place_hands, toy_betas
 from ..hand.cameras import pinhole_matrix, project
 from ..hand.joints import KEYPOINT_PARENTS
@@ -19,7 +20,6 @@ from ..hand.model import HandModel
 from ..hand.pose_files import load_pose_file
 from ..hand.random_poses import random_hand_poses
 from ..rendering.rasterize import face_buffer, project_vertices
-from .scan_file import write_scan
 from .subject_files import KEYPOINTS_FILE, MASKS, SCANS, write_keypoints
 from .synthetic_scan import Person, ScanNoise, TrueHand, scanned
 

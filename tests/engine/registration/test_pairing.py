@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from engine.datasets.scan import scan_from_mesh
 from engine.hand.cameras import project
 from engine.hand.mano import hand_forward
 from engine.hand.model import open_hand_model
@@ -15,7 +16,6 @@ from engine.registration.pairing import (
     outline_pairs,
     scan_pairs,
 )
-from engine.registration.scan import scan_from_mesh
 from engine.registration.synthetic import SyntheticConfig, noisy_mask, synthetic_cameras
 from engine.registration.synthetic_scan import TrueHand
 

@@ -107,7 +107,7 @@ def test_a_set_is_not_written_over_itself(subject):
 
 
 def test_scans_in_millimetres_are_told_with_the_remedy(subject):
-    from engine.registration.scan_file import write_scan
+    from engine.datasets.scan_file import write_scan
 
     corners = 250 * np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]])
     write_scan(subject / "meshes" / "000001.ply", corners, np.array([[0, 1, 2]]))

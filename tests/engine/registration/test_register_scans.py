@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from engine.datasets.scan import near_hand, scan_from_mesh
 from engine.errors import DatasetError
 from engine.hand.mano import hand_forward
 from engine.hand.model import open_hand_model
 from engine.registration.accuracy import accuracy
 from engine.registration.pairing import PairingRound, PairShares
 from engine.registration.register_scans import RegistrationConfig, ScanRegistration, SeenScan, simplest
-from engine.registration.scan import near_hand, scan_from_mesh
 from engine.registration.synthetic import SyntheticConfig, synthetic_cameras
 
 FEW = RegistrationConfig(

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from engine.datasets.scan import cropped, near_hand, samples, scan_from_mesh
+from engine.datasets.scan_file import read_scan, write_scan
 from engine.errors import DatasetError
-from engine.registration.scan import cropped, near_hand, samples, scan_from_mesh
-from engine.registration.scan_file import read_scan, write_scan
 
 
 def sheet(side=0.2, steps=21, height=0.0):
