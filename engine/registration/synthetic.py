@@ -153,10 +153,11 @@ def _write_truth(path: Path, keypoints: np.ndarray, poses: SubjectPoses) -> None
 
 def _poses(model: HandModel, config: SyntheticConfig, generator: torch.Generator) -> torch.Tensor:
     """[T,45] simple poses, then hard ones, all a little off their names'."""
-    hard = config.scans - config.simple
+    simple = min(config.simple, config.scans)
+    hard = config.scans - simple
     random = random_hand_poses(model, max(hard, 1), generator)
     first = int(torch.randint(len(HARD), (1,), generator=generator))
-    poses = [_named(model, SIMPLE[k % len(SIMPLE)], generator) for k in range(config.simple)]
+    poses = [_named(model, SIMPLE[k % len(SIMPLE)], generator) for k in range(simple)]
     for k in range(hard):
         poses.append(random[k] if k % 3 == 2 else _named(model, HARD[(first + k) % len(HARD)], generator))
     return torch.stack(poses)
