@@ -51,17 +51,21 @@ class AppearanceWeights:
 class VideoSchedule:
     """What a video needs beyond a photo. An epoch sees every frame once."""
 
-    geometry_epochs: int = 10
+    geometry_epochs: int = 12
     """On the hand model as it is, not subdivided."""
     joint_epochs: int = 3
     """At the resolution of the geometry stage, then"""
     fine_joint_epochs: int = 2
     """at full resolution."""
     appearance_epochs: int = 8
-    refinement_epochs: int = 30
+    refinement_epochs: int = 40
     """Of held-out frames, whose pose is found with the finished avatar."""
     batch: int = 8
     """Frames a step."""
+    motion_rate: float = 4.0
+    """Times the geometry's learning rate, for poses and places: a frame is seen a few times, not at every step."""
+    refinement_rate: float = 3.0
+    """The same while poses are found with a known hand."""
     crop_px: int = 288
     """Longer side of the hand, in which frames are kept and appearance is found."""
     geometry_shrink: int = 2
@@ -96,6 +100,8 @@ class HarpConfig:
     texture_px: int = 1024
     """Side of the exported maps."""
     learning_rate_geometry: float = 1e-3
+    motion_rate: float = 1.0
+    """Times that, for pose and place; a video has its own."""
     learning_rate_appearance: float = 1e-2
     occlusion_rays: int = 192
     """Of a vertex, once its place is found."""

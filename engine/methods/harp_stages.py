@@ -257,12 +257,13 @@ class GeometryOptimiser:
         self, parameters: GeometryParameters, config: HarpConfig, scale: float = 1.0, shape_moves: bool = True
     ):
         rate = config.learning_rate_geometry * scale
+        motion = config.motion_rate * rate
         self.motion = FrameAdam(
             [
-                (parameters.hand_pose, 3 * rate),
-                (parameters.global_orient, 3 * rate),
-                (parameters.transl, 0.5 * rate),
-                *([] if parameters.forearm is None else [(parameters.forearm, 3 * rate)]),
+                (parameters.hand_pose, 3 * motion),
+                (parameters.global_orient, 3 * motion),
+                (parameters.transl, 0.5 * motion),
+                *([] if parameters.forearm is None else [(parameters.forearm, 3 * motion)]),
             ]
         )
         shape = [(parameters.betas, 20 * rate), (parameters.offsets, 0.5 * rate)]
