@@ -14,8 +14,10 @@ from contextlib import suppress
 GRACE_S = 15.0
 """From the parent's end to the engine's own by force, for work that cannot be cancelled in time."""
 STANDARD_INPUT = 0
-NICENESS = 5
+NICENESS = 10
 """Added to the process's own: whoever waits for the engine is using the machine meanwhile."""
+SESSION_PRIORITY = "/proc/self/autogroup"
+"""Linux shares its processors among sessions before processes: one of its own is not slowed by niceness alone."""
 
 
 def end_with_parent(grace_s: float = GRACE_S) -> None:
@@ -25,6 +27,8 @@ def end_with_parent(grace_s: float = GRACE_S) -> None:
     """
     if hasattr(os, "nice"):
         os.nice(NICENESS)
+        with suppress(OSError), open(SESSION_PRIORITY, "w", encoding="ascii") as file:
+            file.write(str(NICENESS))
     threading.Thread(target=_wait_for_end, args=(grace_s,), name="parent", daemon=True).start()
 
 

@@ -93,3 +93,15 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_it_gives_way_to_its_parent() -> None:
+    process = worker("pass", grace=30)
+    try:
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) >= 10
+        session = Path(f"/proc/{process.pid}/autogroup")
+        if session.is_file():
+            assert session.read_text().split()[-1] == "10"
+    finally:
+        process.kill()
+        process.wait()
