@@ -51,7 +51,7 @@ class AppearanceWeights:
 class VideoSchedule:
     """What a video needs beyond a photo. An epoch sees every frame once."""
 
-    geometry_epochs: int = 12
+    geometry_epochs: int = 16
     """On the hand model as it is, not subdivided."""
     joint_epochs: int = 3
     """At the resolution of the geometry stage, then"""
@@ -62,7 +62,7 @@ class VideoSchedule:
     """Of held-out frames, whose pose is found with the finished avatar."""
     batch: int = 8
     """Frames a step."""
-    motion_rate: float = 4.0
+    motion_rate: float = 1.5
     """Times the geometry's learning rate, for poses and places: a frame is seen a few times, not at every step."""
     refinement_rate: float = 3.0
     """The same while poses are found with a known hand."""

@@ -41,9 +41,11 @@ def fit_poses(
     """Find pose and place in the frames [T] from outline and colour. Moves those rows of `geometry` in place, nothing else but,
     with light_moves, the light.
 
-    The same energies as in the joint stage; what holds the mesh together is constant here and left out.
+    The same energies as in the joint stage. What holds the mesh together is constant here and left out; so is the anchor at
+    the first poses, which are what is to be mended.
     """
-    optimiser = GeometryOptimiser(geometry, config, shape_moves=False)
+    rate = dataclasses.replace(config, motion_rate=config.video.refinement_rate)
+    optimiser = GeometryOptimiser(geometry, rate, shape_moves=False)
     light = [appearance.log_ambient, appearance.log_lamp, appearance.to_lamp] if light_moves else []
     light_steps = Adam([(leaf.requires_grad_(True), config.learning_rate_appearance) for leaf in light])
     generator = torch.Generator().manual_seed(config.seed * 10 + 4)
@@ -51,7 +53,8 @@ def fit_poses(
     stack = stack_topology(template.topology, len(batches[0]))
     sky = SkyViews(template, config.moving_occlusion_rays)
     maps = appearance.maps().detach()
-    weights = dataclasses.replace(config.geometry, displacement=0, laplacian=0, normal_consistency=0, edge_length=0)
+    free = {"anchor": 0.0, "displacement": 0.0, "laplacian": 0.0, "normal_consistency": 0.0, "edge_length": 0.0}
+    weights = dataclasses.replace(config.geometry, **free)
     for rows, rate_scale in steps(batches, progress, "finding poses with the known hand"):
         target = frames.target(rows, config.video.geometry_shrink)
         chosen = geometry.frames(rows)

@@ -99,7 +99,9 @@ class _Run:
 
     def __init__(self, video: HandVideo, model: HandModel, config: HarpConfig, hold_out: int, look: Look | None = None):
         self.video, self.model, self.look = video, model, look
-        self.config = config = dataclasses.replace(config, shadow_samples=config.video.shadow_samples)
+        self.config = config = dataclasses.replace(
+            config, shadow_samples=config.video.shadow_samples, motion_rate=config.video.motion_rate
+        )
         self.template: Template = build_template(model, config.subdivision)
         self.coarse = unsubdivided(self.template, model)
         self.geometry = geometry_from_captures(video.captures, self.template)
