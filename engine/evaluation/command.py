@@ -143,6 +143,10 @@ def _evaluated(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         "methods": ",".join(methods)
     }
     notes = list(found.notes)
+    if fits_light:
+        notes.append(
+            "the light was fitted to the judged pictures themselves: an upper bound, not comparable with others"
+        )
     if networks.vgg is None and "lpips_vgg" in protocol.scores:
         notes.append("LPIPS is missing: it needs weights that do not ship; give --vgg16 and --lpips")
     if networks.alex is None and "lpips_alex" in protocol.scores:
