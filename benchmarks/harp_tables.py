@@ -30,7 +30,7 @@ from torch import Tensor
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.known_hand import FramePose, KnownHand, fitted, known_hand, pictures_of, scored  # noqa: E402
+from benchmarks.known_hand import FramePose, KnownHand, fitted, known_hand, shown  # noqa: E402
 from engine.avatar.texture_files import read_png, write_png8  # noqa: E402
 from engine.capture.capture_file import Capture  # noqa: E402
 from engine.capture.options import CaptureOptions  # noqa: E402
@@ -51,6 +51,8 @@ DISTURBED_RAD = (0.22, 0.06, 0.04)
 """Deviation of each joint's flexion, abduction and twist: about METRO's error on the paper's synthetic frames (6.1 mm)."""
 DISTURBED_TURN_RAD, DISTURBED_M = 0.06, (0.003, 0.003, 0.012)
 """Of the whole hand."""
+MEASURED = 12
+"""Of the training frames."""
 SHADOW_SCORES = (("l1", False), ("ms_ssim", True), ("psnr_db", True), ("psnr_hand_db", True))
 """And whether more is better."""
 
@@ -71,11 +73,18 @@ def main() -> int:
     parser.add_argument("--tables", nargs="+", type=int, default=[5, 6, 4], choices=(4, 5, 6))
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    config = quality(args.quality)
+    config = patient(quality(args.quality))
     tables = {4: tattoo_table, 5: shadow_table, 6: pose_table}
     kept = [tables[number](args, config) for number in args.tables]
     print("all promises kept" if all(kept) else "A PROMISE IS BROKEN")
     return 0 if all(kept) else 1
+
+
+def patient(config: HarpConfig) -> HarpConfig:
+    """Four times the epochs: an epoch of forty frames has few steps, and ink is far from the skin that the albedo starts at."""
+    own = config.video
+    longer = {name: 4 * getattr(own, name) for name in ("joint_epochs", "fine_joint_epochs", "appearance_epochs")}
+    return dataclasses.replace(config, video=dataclasses.replace(own, **longer, measured_frames=MEASURED))
 
 
 def shadow_table(args: argparse.Namespace, config: HarpConfig) -> bool:
@@ -85,12 +94,13 @@ def shadow_table(args: argparse.Namespace, config: HarpConfig) -> bool:
     for name, shadow in (("HARP without shadow", False), ("HARP with shadow", True)):
         own = dataclasses.replace(config, shadow=shadow)
         hand = known_hand(avatar_of(args, "hard_light", own))
-        rows.append(Row(name, scored(hand, test, own)))
-        pictures.append(pictures_of(hand, test, own))
+        made = shown(hand, test, own)
+        rows.append(Row(name, made.scores))
+        pictures.append(made.pairs)
     show("Table 5: self-shadows, novel poses in hard light (true poses, over white)", rows, args.out / "table5.json")
-    shown = range(0, len(test.captures), 2)
+    some_frames = range(0, len(test.captures), 2)
     lines = [[pair[0] for pair in pictures[0]], *([pair[1] for pair in made] for made in pictures)]
-    sheet(args.out / "table5.png", [[line[k] for k in shown] for line in lines])
+    sheet(args.out / "table5.png", [[line[k] for k in some_frames] for line in lines])
     without, with_shadow = (row.values for row in rows)
     return all((with_shadow[name] > without[name]) == more for name, more in SHADOW_SCORES)
 
@@ -114,9 +124,10 @@ def pose_table(args: argparse.Namespace, config: HarpConfig) -> bool:
         known = {"outline alone": outline_only, "known hand": config}
         for way, own in known.items():
             rows.append(Row(f"  {way}", pose_errors(fitted(hand, kept, own), truth, hand)))
-        full = personalize_video(some(kept, range(len(kept.captures))), open_hand_model(), config, 0, silent)
-        errors = pose_errors(tracked(full.track), truth, hand, full.hand.avatar.betas)
-        rows.insert(2, Row("  hand personalised from these frames", errors))
+        if name == "disturbed":
+            full = personalize_video(some(kept, range(len(kept.captures))), open_hand_model(), config, 0)
+            errors = pose_errors(tracked(full.track), truth, hand, full.hand.avatar.betas)
+            rows.insert(2, Row("  hand personalised from these frames", errors))
         title = f"Table 6: poses of {len(places)} test frames from {name} ones (mm)"
         show(title, rows, args.out / f"table6_{name}.json")
         held &= rows[-1].values["PA-MPVPE"] < rows[0].values["PA-MPVPE"]
@@ -146,11 +157,11 @@ def tattoo_table(args: argparse.Namespace, config: HarpConfig) -> bool:
         rows.append(Row(title, row))
     show("Table 4: a tattoo, albedo on seen texels (sRGB)", rows, args.out / "table4_albedo.json")
     test = video(args, "tattoo", "test")
-    hands = {name: known_hand(folder) for name, folder in folders.items()}
+    made = {name: shown(known_hand(folder), test, config) for name, folder in folders.items()}
     titles = {"hard_light": "bare hand", "tattoo": "tattooed hand"}
-    shown = [Row(title, scored(hands[name], test, config)) for name, title in titles.items()]
-    show("Table 4: tattooed test frames (true poses, over white)", shown, args.out / "table4_frames.json")
-    pictures = pictures_of(hands["tattoo"], test, config)
+    frames = [Row(title, made[name].scores) for name, title in titles.items()]
+    show("Table 4: tattooed test frames (true poses, over white)", frames, args.out / "table4_frames.json")
+    pictures = made["tattoo"].pairs
     back = range(2, len(test.captures), 3)
     sheet(args.out / "table4_frames.png", [[pictures[k][side] for k in back] for side in (0, 1)])
     maps = [truth, found["tattoo"], found["hard_light"]]
@@ -165,7 +176,7 @@ def avatar_of(args: argparse.Namespace, name: str, config: HarpConfig) -> Path:
     folder = args.out / f"{name}_{'shadow' if config.shadow else 'plain'}_{args.quality}.palmhand"
     if not folder.is_dir():
         started = time.monotonic()
-        made = personalize_video(video(args, name, "train"), open_hand_model(), config, 0, silent)
+        made = personalize_video(video(args, name, "train"), open_hand_model(), config, 0)
         write_personalised(folder, made.hand, {}, {})
         print(f"{folder.name}: {time.monotonic() - started:.0f} s, training frames {made.fitted}", flush=True)
     return folder
@@ -238,7 +249,7 @@ def pose_errors(
 ) -> dict[str, float]:
     """Mean errors of the hand model's vertices and keypoints, without anybody's displacement. poses: with MANO's parameters."""
     model = open_hand_model()
-    betas = hand.betas if betas is None else betas
+    betas = hand.avatar.betas if betas is None else betas
     found = [posed(model, betas, pose) for pose in poses]
     wanted = [posed(model, one.betas, one) for one in truth]
     vertices, points = (

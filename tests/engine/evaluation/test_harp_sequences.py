@@ -15,7 +15,7 @@ from engine.lighting.environment import blender_world, irradiance
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
-from benchmarks import harp_sequences, known_hand
+from benchmarks import harp_sequences
 
 
 def test_skin_that_faces_the_sun_receives_what_is_said(tmp_path):
@@ -37,16 +37,3 @@ def test_tattoo_changes_the_marked_texels_alone(tmp_path):
     assert 0.02 < ink.mean() < 0.10
     assert change[ink].min() > 0.1
     assert (change[~ink] > 0.1).mean() < 0.01
-
-
-def test_regressor_gives_an_avatars_joints_from_its_mesh():
-    generator = torch.Generator().manual_seed(0)
-    vertices = torch.randn(40, 3, generator=generator)
-    joints = torch.randn(16, 3, generator=generator)
-    near = torch.rand(16, 40, generator=generator)
-    near /= near.sum(1, keepdim=True)
-    found = known_hand.regressor_to(joints, vertices, near)
-    torch.testing.assert_close(found @ vertices, joints, atol=1e-5, rtol=0)
-    torch.testing.assert_close(found.sum(1), torch.ones(16))
-    same = known_hand.regressor_to(near @ vertices, vertices, near)
-    torch.testing.assert_close(same, near, atol=1e-6, rtol=0)
