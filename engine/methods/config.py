@@ -45,6 +45,12 @@ class AppearanceWeights:
     light_prior: float = 1.0
     """Squared log change of lamp and ambient from the first estimate: smoothness alone would make the skin ever darker
     and the light brighter, for a dark map has small differences."""
+    brightness_prior: float = 0.0
+    """Squared log change of both together: many poses tell lamp from ambient, but nothing tells light from skin."""
+
+
+VIDEO_APPEARANCE = AppearanceWeights(albedo_smoothness=0.3, light_prior=0.02, brightness_prior=1.0)
+"""Table C.1 but for the albedo's smoothness, 2 there and 0.5 in the published code: with 2 a palm loses its creases."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,7 @@ class VideoSchedule:
     appearance_epochs: int = 8
     refinement_epochs: int = 40
     """Of held-out frames, whose pose is found with the finished avatar."""
+    appearance: AppearanceWeights = VIDEO_APPEARANCE
     batch: int = 8
     """Frames a step."""
     motion_rate: float = 1.5

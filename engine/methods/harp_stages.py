@@ -21,6 +21,7 @@ from ..training.perceptual import PerceptualTerm
 from .adam import Adam, FrameAdam, cosine_fall
 from .config import AppearanceWeights, GeometryWeights, HarpConfig
 from .harp_fixed import FixedFrames
+from .harp_forearm import start_forearm
 from .harp_frames import Frames, Target
 from .harp_model import AppearanceParameters, GeometryParameters, PosedHand, Template, displacement, pose_hand
 from .harp_render import Shading, SkyViews, seen_skin, shade_skin, visible_lamp
@@ -110,11 +111,14 @@ def appearance_energy(
     drift = ((appearance.log_ambient - initial_light[0]) ** 2).sum() + (
         (appearance.log_lamp - initial_light[1]) ** 2
     ).sum()
+    brightness = torch.logaddexp(appearance.log_ambient, appearance.log_lamp)
+    brighter = ((brightness - torch.logaddexp(*initial_light)) ** 2).sum()
     return (
         photo_energy(picture, target, weights, perceptual)
         + weights.albedo_smoothness * map_smoothness(appearance.albedo, offset, inside)
         + weights.normal_regularity * (map_smoothness(normal_map, offset, inside) + upright_normals(normal_map, inside))
         + weights.light_prior * drift
+        + weights.brightness_prior * brighter
     )
 
 
@@ -137,6 +141,7 @@ def optimise_geometry(
     shrink: int = 1,
 ) -> None:
     """Stage 1: pose, shape, place and displacement from the silhouette. Moves `parameters` in place."""
+    start_forearm(template, parameters, frames)
     optimiser = GeometryOptimiser(parameters, config)
     stack = stack_topology(template.topology, len(batches[0]))
     for index, rate_scale in steps(batches, progress, "fitting the outline"):

@@ -100,7 +100,10 @@ class _Run:
     def __init__(self, video: HandVideo, model: HandModel, config: HarpConfig, hold_out: int, look: Look | None = None):
         self.video, self.model, self.look = video, model, look
         self.config = config = dataclasses.replace(
-            config, shadow_samples=config.video.shadow_samples, motion_rate=config.video.motion_rate
+            config,
+            appearance=config.video.appearance,
+            shadow_samples=config.video.shadow_samples,
+            motion_rate=config.video.motion_rate,
         )
         self.template: Template = build_template(model, config.subdivision)
         self.coarse = unsubdivided(self.template, model)

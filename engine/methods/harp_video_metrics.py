@@ -111,8 +111,8 @@ def compared_pictures(
     crop = protocol_window(vertices, camera, image.shape[0], image.shape[1])
     rows, columns = _needed(crop, image.shape[0], image.shape[1])
     own = Crop(crop.left - columns.start, crop.top - rows.start, crop.scale, crop.width, crop.height)
-    picture = torch.as_tensor(np.ascontiguousarray(image[rows, columns])).to(vertices) / 255
-    planes = torch.cat([picture, torch.as_tensor(np.asarray(mask)[rows, columns]).to(vertices)[..., None]], dim=-1)
+    picture = torch.as_tensor(np.array(image[rows, columns])).to(vertices) / 255
+    planes = torch.cat([picture, torch.as_tensor(np.array(mask[rows, columns])).to(vertices)[..., None]], dim=-1)
     planes = resample(planes, own)
     seen_mask, photo = planes[..., 3], planes[..., :3]
     view = see_stack(vertices[None], fixed.template.topology, crop.intrinsics(camera)[None], SIDE_PX, SIDE_PX)
