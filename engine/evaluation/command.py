@@ -72,6 +72,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="own: avatars stand in the light that they estimated (default); fitted: in one fitted to each picture, an upper "
         "bound (not for harp-relit, which knows the true light)",
     )
+    parser.add_argument(
+        "--test-pose",
+        choices=("known", "refined"),
+        default="known",
+        help="known: the sequence's poses (default); refined: found anew with each avatar first, for harp-video",
+    )
     parser.add_argument("--sequences", type=int, metavar="N", help="the first N (default: all)")
     parser.add_argument(
         "--frames", type=int, metavar="N", help="evaluation frames of a sequence, evenly chosen (default: all)"
@@ -133,7 +139,9 @@ def _evaluated(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     check_methods(methods, making)
     fits_light = args.test_light == "fitted"
     pictures = PictureConfig(longest_px=args.size, seed=args.seed)
-    config = ProtocolConfig(making, pictures, args.frames, protocol, args.alexnet, args.lpips_alex, fits_light)
+    config = ProtocolConfig(
+        making, pictures, args.frames, protocol, args.alexnet, args.lpips_alex, fits_light, args.test_pose == "refined"
+    )
     networks = networks_of(config)
     found = read_set(args.dataset, protocol, hand_model_of(making), args.sequences, args.masks)
     out = _folder(args.output)
@@ -179,6 +187,8 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError("--lpips-alex needs AlexNet too: add --alexnet with torchvision's alexnet weights (.pth)")
     if args.test_light == "fitted" and PROTOCOLS[args.protocol].lit_frames:
         raise InputError(f"--test-light fitted is not for {args.protocol}, whose true light is known: leave it out")
+    if args.test_pose == "refined" and not PROTOCOLS[args.protocol].held_out:
+        raise InputError(f"--test-pose refined is for harp-video, not for {args.protocol}: leave it out")
     if args.masks is not None and not args.masks.is_dir():
         raise InputError(f"--masks {args.masks} is not a folder: give the folder of LABEL.png")
 

@@ -37,6 +37,7 @@ from .frame_scores import Networks, Scores, frame_scores
 from .measures import mean_scores
 from .personalisers import METHODS, Making, identity_of
 from .protocols import HARP_RELIT, Protocol
+from .refined_poses import with_refined_poses
 from .relit_set import FrameLight, RelitSequence, read_light
 from .settings import MakingConfig, differences, hand_model_of
 from .shape_light_metrics import light_error
@@ -68,6 +69,8 @@ class ProtocolConfig:
     lpips_alex: Path | None = None
     fit_light: bool = False
     """Whether the light is fitted to each picture whose light the set does not say."""
+    refine_poses: bool = False
+    """Whether poses are found anew with the avatar first (of sequences seen by one camera)."""
 
 
 class UnitResult(NamedTuple):
@@ -100,7 +103,7 @@ def evaluate_unit(
     """Make (or find) the avatar, render (or find) its pictures, score them. Raises PalmError, Cancelled."""
     folder = unit_avatar(sequence, method, out, config, sub_progress(progress, 0.0, MAKING_SHARE))
     avatar = read_avatar(folder)
-    shots = shots_of(sequence, config.frames)
+    shots: Sequence[Shot] = shots_of(sequence, config.frames)
     place = out / "scores" / sequence.name / f"{method}.json"
     identity = {
         "schema_version": SCORES_SCHEMA,
@@ -111,10 +114,13 @@ def evaluate_unit(
         "pictures": dataclasses.asdict(config.pictures),
         "lpips": [config.making.lpips is not None, config.lpips_alex is not None],
         "fit_light": config.fit_light,
+        "refine_poses": config.refine_poses,
     }
     found = _kept_scores(place, identity)
     if found is None:
         part = sub_progress(progress, MAKING_SHARE, 1.0)
+        if config.refine_poses:
+            shots = with_refined_poses(shots, avatar, sequence.name, config.making, sub_progress(part, 0.0, 0.5))
         scores = _scored(sequence, method, avatar, shots, out / "pictures" / sequence.name, config, part)
         found = {
             "seen_frames": {shot.label: scores[shot.label] for shot in shots if shot.seen},

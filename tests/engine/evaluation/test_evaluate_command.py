@@ -37,6 +37,7 @@ def test_report_table_and_sheet(relit_set, tmp_path, capsys):
         (["--methods", "truth", "--masks", "nowhere"], "--masks nowhere"),
         (["--methods", "truth", "--protocol", "palm-interhand"], "--protocol harp-relit"),
         (["--methods", "truth", "--test-light", "fitted"], "true light is known"),
+        (["--methods", "truth", "--test-pose", "refined"], "for harp-video"),
         (["--methods", "harp-video"], "one picture to train on"),
         (["--methods", "truth", "--hand-model", "nowhere.pkl"], "nowhere.pkl"),
         (["--methods", "truth,guess"], "guess"),

@@ -1,0 +1,44 @@
+"""Poses of a sequence found anew with a known avatar before it is judged, as HARP does for its test pictures (section 4.3)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..avatar.folder import Avatar
+from ..capture.options import CaptureOptions
+from ..datasets.hand_sequence import HandFrame, HandSequence
+from ..methods.harp_sequence_input import video_of_hand_sequence
+from ..methods.pose_refinement import refine_poses
+from ..progress import Progress, silent
+from .settings import MakingConfig, hand_model_of, harp_settings
+from .shots import Shot, wrist_of
+
+
+def with_refined_poses(
+    shots: Sequence[Shot], avatar: Avatar, name: str, config: MakingConfig, progress: Progress = silent
+) -> list[Shot]:
+    """The same shots with the avatar's pose and place found from outline and colour; shape, skin and light rest.
+
+    Frames must be of one camera, which is the world's origin. Raises InputError for too few of them, AvatarError, Cancelled.
+    """
+    frames = [shot.frame for shot in shots if isinstance(shot.frame, HandFrame)]
+    ordered = tuple(sorted(frames, key=lambda frame: frame.number))
+    sequence = HandSequence(name, ordered, "right", "open" if config.hand_model is None else "mano")
+    options = CaptureOptions(hand_model=config.hand_model)
+    video = video_of_hand_sequence(sequence, options, None, f"sequence {name}")
+    model = hand_model_of(config)
+    found = refine_poses(avatar, video, model, harp_settings(config), progress=progress)
+    posed = {}
+    for place, frame in enumerate(ordered):
+        # the refined place goes with the avatar's own wrist; a picture puts that on the true one
+        shift = np.asarray(avatar.mesh.joints[0]) - wrist_of(model, frame.betas).double().numpy()
+        posed[frame.label] = dataclasses.replace(
+            frame,
+            global_orient=found.global_orient[place],
+            hand_pose=found.hand_pose[place],
+            transl=found.transl[place] + shift,
+        )
+    return [shot._replace(frame=posed[shot.label]) for shot in shots]
