@@ -7,17 +7,28 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from synthetic_video import make_video
 
+from engine.capture.capture_file import read_captures, read_mask
+from engine.capture.options import CaptureOptions
 from engine.cli import main
+from engine.datasets.hand_sequence import HandFrame, HandSequence
 from engine.errors import InputError
+from engine.hand.mano import hand_forward
+from engine.hand.model import open_hand_model
+from engine.hand.pose_files import load_pose_file
+from engine.hand.rotations import axis_angle_to_matrix
 from engine.methods.adam import Adam, FrameAdam
 from engine.methods.harp_fixed import facing_weight
 from engine.methods.harp_frames import Frames, sharpness
+from engine.methods.harp_sequence_input import in_camera, video_of_hand_sequence
 from engine.methods.harp_stages import Track, shuffled_batches
 from engine.methods.harp_video_input import smoothness_links, usable_frames
 from engine.methods.harp_video_metrics import SIDE_PX, VideoScores, compare, protocol_window
 from engine.methods.losses import acceleration_energy
+from engine.methods.pose_refinement import RefinedPoses
+from engine.methods.refine_command import write_refined
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +181,83 @@ def test_the_window_is_448_pixels_about_the_hand():
     assert window.scale == pytest.approx(448 / 620) and (window.width, window.height) == (448, 448)
     centre = vertices.mean(0) @ window.intrinsics(camera).T
     assert torch.allclose(centre[:2], torch.tensor([224.0, 224.0]), atol=1e-3)
+
+
+def a_frame(folder, number, world_to_camera, camera="0", hand_model_pose=0.1):
+    image, mask = folder / f"{number}_{camera}.png", folder / f"{number}_{camera}_mask.png"
+    Image.fromarray(np.full((8, 10, 3), 90, np.uint8)).save(image)
+    Image.fromarray(np.full((8, 10), 255, np.uint8)).save(mask)
+    pose = np.full(45, hand_model_pose)
+    camera_matrix = np.array([[20.0, 0, 5], [0, 20, 4], [0, 0, 1]])
+    place = np.array([0.1, 0.02 * number, 0.5])
+    return HandFrame(
+        f"{number}",
+        number,
+        camera,
+        image,
+        mask,
+        camera_matrix,
+        world_to_camera,
+        8,
+        10,
+        np.zeros(10),
+        np.ones(3),
+        pose,
+        place,
+    )
+
+
+def test_known_poses_are_turned_into_the_cameras_axes(tmp_path):
+    """Vertices posed by the converted numbers are the world's, seen from the camera."""
+    world_to_camera = np.eye(4)
+    world_to_camera[:3, :3] = axis_angle_to_matrix(torch.tensor([0.3, -0.8, 0.2])).numpy()
+    world_to_camera[:3, 3] = [0.1, 0.2, 0.3]
+    frame = a_frame(tmp_path, 0, world_to_camera)
+    model = open_hand_model("right")
+
+    def vertices(orient, transl):
+        values = (frame.betas, orient, frame.hand_pose, transl)
+        return hand_forward(model, *(torch.as_tensor(np.asarray(value)).float() for value in values)).vertices.numpy()
+
+    there = vertices(frame.global_orient, frame.transl) @ world_to_camera[:3, :3].T + world_to_camera[:3, 3]
+    assert np.allclose(vertices(*in_camera(frame, model, frame.betas)), there, atol=1e-5)
+
+
+def test_a_sequence_of_known_poses_is_a_video(tmp_path):
+    frames = [a_frame(tmp_path, number, np.eye(4)) for number in (2, 3, *range(5, 12))]
+    sequence = HandSequence("s", tuple(frames), "right", "open", ("read",))
+    video = video_of_hand_sequence(sequence, CaptureOptions(), None, "s")
+    assert video.numbers == [0, 1, *range(3, 10)]
+    assert video.notes == ("read", "1 of 10 frames show no hand")
+    pictures = list(video.pictures())
+    assert len(pictures) == 9 and pictures[0][0].shape == (8, 10, 3) and pictures[0][1].max() == 1
+    other = a_frame(tmp_path, 2, np.eye(4), camera="1")
+    for changed, says in (
+        (dataclasses.replace(sequence, frames=(*frames, other)), "seen by 2 cameras"),
+        (dataclasses.replace(sequence, hand_model="mano"), "poses of the hand model 'mano': add --hand-model"),
+        (
+            dataclasses.replace(sequence, frames=(dataclasses.replace(frames[0], mask=None), *frames[1:])),
+            "have no mask",
+        ),
+    ):
+        with pytest.raises(InputError, match=says):
+            video_of_hand_sequence(changed, CaptureOptions(), None, "s")
+
+
+def test_refined_poses_are_captures_or_a_pose_file(tmp_path):
+    made = make_video(3)
+    generator = np.random.default_rng(0)
+    turn, pose, place = generator.random((3, 3)), generator.random((3, 45)), generator.random((3, 3))
+    found = RefinedPoses(turn, pose, place, generator.random((3, 21, 3)), np.zeros(3), np.array([0.7, 0.8, 0.9]))
+    betas = np.arange(10.0)
+    write_refined(tmp_path / "captures.json", found, made.video, betas, False)
+    captures, fps = read_captures(tmp_path / "captures.json")
+    assert fps == 25.0 and [capture.frame for capture in captures] == [0, 1, 2]
+    assert np.allclose(captures[1].hand_pose, pose[1]) and np.allclose(captures[2].betas, betas)
+    assert captures[2].quality.mask_iou == pytest.approx(0.9)
+    assert np.array_equal(read_mask(tmp_path / "captures.json", captures[0]), next(iter(made.video.pictures()))[1])
+    write_refined(tmp_path / "poses.npz", found, made.video, betas, False)
+    assert np.allclose(load_pose_file(tmp_path / "poses.npz").transl, place)
 
 
 @pytest.mark.parametrize(
