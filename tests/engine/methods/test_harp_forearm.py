@@ -12,6 +12,7 @@ from engine.errors import InputError
 from engine.hand.model import open_hand_model
 from engine.hand.rotations import axis_angle_to_matrix
 from engine.methods.config import HarpConfig
+from engine.methods.harp_forearm import start_forearm
 from engine.methods.harp_frames import Frames
 from engine.methods.harp_model import GeometryParameters, Template, build_template, pose_hand
 from engine.methods.harp_stages import Reference, one_frame, optimise_geometry
@@ -65,10 +66,20 @@ def test_outline_bends_the_forearm(template):
     with torch.no_grad():
         reference = Reference(pose_hand(template, start).joints.clone())
     config = dataclasses.replace(HarpConfig(), learning_rate_geometry=4e-3)
-    optimise_geometry(template, start, frames, reference, one_frame(60), config, silent)
+    optimise_geometry(template, start, frames, reference, one_frame(25), config, silent)
     off = axis_angle_to_matrix(start.forearm[0].detach()).T @ axis_angle_to_matrix(true)
     left = math.degrees(math.acos(min(1.0, (float(off.trace()) - 1) / 2)))
     assert left < 8  # of 25
+
+
+@pytest.mark.parametrize("degrees", [-25, 0, 20])
+def test_it_starts_where_the_mask_has_it(template, degrees):
+    true = math.radians(degrees) * (axis_angle_to_matrix(ORIENT).T @ torch.tensor([0.0, 0.0, 1.0]))
+    start = parameters(template, torch.zeros(3))
+    start_forearm(template, start, seen(template, parameters(template, true)))
+    off = axis_angle_to_matrix(start.forearm[0].detach()).T @ axis_angle_to_matrix(true)
+    assert math.degrees(math.acos(min(1.0, (float(off.trace()) - 1) / 2))) < 10
+    assert start.forearm.requires_grad
 
 
 def test_without_forearm_given_it_is_straight(template):
