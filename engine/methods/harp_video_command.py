@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..avatar.texture_files import write_png8
 from ..capture.command import options_from
+from ..datasets.formats import FORMATS
 from ..errors import InputError
 from ..hand.pose_files import PoseSequence, save_pose_file
 from ..progress import Progress, sub_progress
@@ -74,7 +75,7 @@ def read_video(args: argparse.Namespace, path: Path, progress: Progress) -> Hand
     """The video that a command was given: captured now, or with what a capture file or a data set knows. Raises PalmError."""
     if args.frames is not None and not 1 <= args.frames <= MOST_VIDEO_FRAMES:
         raise InputError(f"--frames {args.frames} is not between 1 and {MOST_VIDEO_FRAMES}: leave it out for all")
-    if path.is_dir():
+    if path.is_dir() and not holds_plain_frames(path):
         return video_of_sequence(path, options_from(args), args.frames)
     if path.suffix.lower() != ".json":
         return video_of_file(path, options_from(args), args.frames, progress)
@@ -82,6 +83,14 @@ def read_video(args: argparse.Namespace, path: Path, progress: Progress) -> Hand
     video = video_of_captures(path, args.frames)
     check_fitted_hand(args, path, video.captures[0])
     return video
+
+
+def holds_plain_frames(folder: Path) -> bool:
+    """Whether a folder holds a video's frames as pictures and is no data set."""
+    from ..capture.video import PICTURE_SUFFIXES
+
+    known = any(layout.fits(folder) for layout in FORMATS.values())
+    return not known and any(path.suffix.lower() in PICTURE_SUFFIXES for path in folder.iterdir())
 
 
 def looks_in(folder: Path) -> Look:

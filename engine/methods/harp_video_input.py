@@ -1,4 +1,8 @@
-"""A video's frames for HARP: which of them show one hand well, their captures, and their pictures one after another."""
+"""A video's frames for HARP: which of them show one hand well, their captures, and their pictures one after another.
+
+Frames are counted, not timed: where their rate varies nothing changes but the track's smoothness, which gives way where the
+landmarks accelerate. Of two hands the one that capture follows is used (`--hand` chooses); the other is outside the mask.
+"""
 
 from __future__ import annotations
 

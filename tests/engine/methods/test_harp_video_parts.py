@@ -24,6 +24,7 @@ from engine.methods.harp_fixed import facing_weight
 from engine.methods.harp_frames import Frames, sharpness
 from engine.methods.harp_sequence_input import in_camera, video_of_hand_sequence
 from engine.methods.harp_stages import Track, shuffled_batches
+from engine.methods.harp_video_command import holds_plain_frames
 from engine.methods.harp_video_input import smoothness_links, usable_frames
 from engine.methods.harp_video_metrics import SIDE_PX, VideoScores, compare, protocol_window
 from engine.methods.losses import acceleration_energy
@@ -242,6 +243,14 @@ def test_a_sequence_of_known_poses_is_a_video(tmp_path):
     ):
         with pytest.raises(InputError, match=says):
             video_of_hand_sequence(changed, CaptureOptions(), None, "s")
+
+
+def test_a_folder_of_pictures_is_a_video_unless_it_is_a_data_set(tmp_path):
+    plain, empty = tmp_path / "plain", tmp_path / "empty"
+    plain.mkdir()
+    empty.mkdir()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(plain / "0001.png")
+    assert holds_plain_frames(plain) and not holds_plain_frames(empty)
 
 
 def test_refined_poses_are_captures_or_a_pose_file(tmp_path):
