@@ -16,6 +16,7 @@ FLEXION_DEG, DEVIATION_DEG, STEP_DEG = 75, 37.5, 7.5
 """How far the wrist may be bent either way, palm to back and sideways, and how finely it is tried."""
 STRAIGHT = 0.1
 """Cost of a squared radian, in shares of the forearm that lie in the mask: of what masks cannot tell apart, the straightest."""
+UNTOLD = 0.9
 POINTS = 120
 SLENDER = 0.5
 """Of its girth is compared: the skin's edges would tell a turn of a few degrees from a foreshortened arm."""
@@ -60,11 +61,14 @@ def candidates() -> Tensor:
 
 
 def mask_at(projected: Tensor, mask: Tensor, told: Tensor) -> Tensor:
-    """[C] mean of mask [H,W] at points [C,P,3] (pixels times depth); one half where the picture does not tell."""
+    """[C] mean of mask [H,W] at points [C,P,3] (pixels times depth).
+
+    Where the picture does not tell, nearly as good as in the mask: arms run out of pictures.
+    """
     height, width = mask.shape
     pixels = (projected[..., :2] / projected[..., 2:].clamp_min(1e-6)).floor().long()
     x, y = pixels.unbind(-1)
     shown = (x >= 0) & (x < width) & (y >= 0) & (y < height) & (projected[..., 2] > 0)
     x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
     weight = shown * told[y, x]
-    return (mask[y, x] * weight + 0.5 * (1 - weight)).mean(1)
+    return (mask[y, x] * weight + UNTOLD * (1 - weight)).mean(1)
