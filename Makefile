@@ -25,6 +25,7 @@ lint: setup
 
 test: lint
 	@$(ENV_PYTHON) tools/setup_bpy.py
+	@$(ENV_PYTHON) tools/setup_browser.py
 	@$(ENV_PYTHON) tools/run_tests.py
 
 test-gui: setup
@@ -45,6 +46,7 @@ bench: setup
 	$(ENV_PYTHON) benchmarks/light_transport.py
 	$(ENV_PYTHON) benchmarks/memory.py
 	$(ENV_PYTHON) benchmarks/prior.py
+	$(ENV_PYTHON) benchmarks/registration.py
 
 clean:
 	rm -rf out build .pytest_cache .ruff_cache .mypy_cache
