@@ -64,8 +64,10 @@ class VideoSchedule:
     fine_joint_epochs: int = 2
     """at full resolution."""
     appearance_epochs: int = 8
-    refinement_epochs: int = 40
+    held_out_epochs: int = 24
     """Of held-out frames, whose pose is found with the finished avatar."""
+    refinement_epochs: int = 40
+    """Of another video's frames, whose pose is found with a known hand."""
     appearance: AppearanceWeights = VIDEO_APPEARANCE
     batch: int = 8
     """Frames a step."""
@@ -143,6 +145,7 @@ def quality(name: str) -> HarpConfig:
                 geometry_epochs=3,
                 joint_epochs=1,
                 appearance_epochs=2,
+                held_out_epochs=8,
                 refinement_epochs=10,
                 crop_px=160,
                 bake_frames=12,

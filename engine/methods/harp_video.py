@@ -176,7 +176,9 @@ class _Run:
         if bool(self.held_out.any()):
             index = torch.nonzero(self.held_out)[:, 0]
             shown = sub_progress(progress, 0.84, 0.9)
-            fit_poses(self.template, self.geometry, finished, frames, reference, index, config, self.perceptual, shown)
+            schedule = dataclasses.replace(config.video, refinement_epochs=config.video.held_out_epochs)
+            known = dataclasses.replace(config, video=schedule)
+            fit_poses(self.template, self.geometry, finished, frames, reference, index, known, self.perceptual, shown)
         self._lap("held_out")
 
         shown = sub_progress(progress, 0.9, 1.0)
@@ -207,7 +209,7 @@ class _Run:
         """The fitted frame that shows most of the hand sharply: the avatar's picture."""
         focal = frames.intrinsics[:, 0, 0]
         area = torch.stack([frames.planes[place, ..., 0].float().mean() / focal[place] ** 2 for place in self.fitted])
-        return int(self.fitted[(area * sharp[self.fitted].sqrt()).argmax()])
+        return int(self.fitted[(area * sharp[self.fitted]).argmax()])
 
     def _picture(self, place: int) -> tuple[np.ndarray, np.ndarray]:
         for number, (image, mask) in enumerate(self.video.pictures()):

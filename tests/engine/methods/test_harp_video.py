@@ -34,6 +34,7 @@ TINY = HarpConfig(
         joint_epochs=1,
         fine_joint_epochs=2,
         appearance_epochs=6,
+        held_out_epochs=24,
         refinement_epochs=24,
         batch=4,
         crop_px=96,
