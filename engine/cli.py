@@ -31,7 +31,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "bake-subject": ("engine.methods.subject_command", "one of a prior's subjects → avatar folder NAME.palmhand"),
     "import-prior": ("engine.training.official_command", "published PALM checkpoint → prior NAME.palmprior"),
     "register": ("engine.registration.command", "scans and keypoints of many cameras → hand shape and poses"),
-    "evaluate": ("engine.evaluation.command", "data set with known truth → table, report and page that compare methods"),
+    "evaluate": (
+        "engine.evaluation.command",
+        "data set with known truth → table, report and page that compare methods",
+    ),
     "check-data": ("engine.datasets.check_command", "a data set's folder → what it holds, and what is wrong with it"),
     "check": ("engine.evaluation.check_command", "what works here: device, prior, hand model, landmarks, versions"),
 }
