@@ -49,7 +49,8 @@ def map_in_processes(
 
 def _counted(progress: Progress, number: int, count: int, noun: str) -> Progress:
     def counted(fraction: float, message: str = "", preview: Path | None = None) -> None:
-        progress(fraction, f"{noun} {number + 1} of {count}", preview=preview)
+        said = f"{noun} {number + 1} of {count}"
+        progress(fraction, f"{said}: {message}" if message else said, preview=preview)
 
     return counted
 

@@ -24,7 +24,7 @@ def test_results_come_in_order_and_progress_counts():
     said = []
     found = map_in_processes(squared, [(3,), (1,), (2,)], 1, lambda f, m="", preview=None: said.append((f, m)), "sum")
     assert [value for value, _ in found] == [9, 1, 4]
-    assert said == [(pytest.approx((k + 0.5) / 3), f"sum {k + 1} of 3") for k in range(3)]
+    assert said == [(pytest.approx((k + 0.5) / 3), f"sum {k + 1} of 3: half way") for k in range(3)]
     assert map_in_processes(squared, [], 4, silent, "sum") == []
 
 
