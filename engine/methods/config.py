@@ -61,9 +61,9 @@ class VideoSchedule:
     """On the hand model as it is, not subdivided."""
     joint_epochs: int = 3
     """At the resolution of the geometry stage, then"""
-    fine_joint_epochs: int = 2
+    fine_joint_epochs: int = 1
     """at full resolution."""
-    appearance_epochs: int = 8
+    appearance_epochs: int = 6
     held_out_epochs: int = 24
     """Of held-out frames, whose pose is found with the finished avatar."""
     refinement_epochs: int = 40
@@ -86,7 +86,7 @@ class VideoSchedule:
     """From which the light is estimated first."""
     bake_frames: int = 24
     """From which it is told what skin was seen."""
-    measured_frames: int = 120
+    measured_frames: int = 80
     """Of the frames that were fitted, in which the avatar is measured, at most."""
 
 
