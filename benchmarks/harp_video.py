@@ -6,8 +6,8 @@ VIDEO: ../shared/samples/asl_hand_25fps.mp4 by default. Captures it (or reads --
 its capture took: the time is then that of the fit alone), makes the avatar with the command line's own functions, and prints
 seconds of wall clock and processor, the stages' seconds, and IoU, L1, MS-SSIM and PSNR by HARP's protocol at 448 pixels.
 Asked: 12 minutes from video to avatar on two cores; in fitted frames IoU ≥ 0.93, L1 ≤ 0.018, MS-SSIM ≥ 0.90 (HARP's table 2 on
-its own videos: 0.929, 0.018, 0.902). Exits 1 where one is missed. The wall clock is judged; the processor's seconds are printed as
-well, for machines that others use.
+its own videos: 0.929, 0.018, 0.902). Exits 1 where one is missed. The wall clock is judged; the processor's seconds are printed
+as well, for machines that others use.
 """
 
 from __future__ import annotations
