@@ -15,14 +15,12 @@ from ..datasets.palm import PalmFrame
 from ..lighting.color import linear_to_srgb
 from ..lighting.image_light import ImageLight
 from ..methods.rerender import Pose, pose_mesh
-from ..rendering.avatar_scene import avatar_scene
+from ..rendering.avatar_scene import GLOSS_IN_ALBEDO, avatar_scene
 from ..rendering.crop import Crop
 from ..rendering.denoise import denoised
 from ..rendering.mesh_pbr import MeshRender, MeshRenderConfig, MeshScene, render_mesh
 from .true_frame import TrueFrame
 
-GLOSS_IN_ALBEDO = {"harp": 0.03}
-"""As Blender's material takes it off: HARP explains a photo by diffuse skin alone, so its albedo holds the mean gloss."""
 MARGIN_PX = 2
 
 
