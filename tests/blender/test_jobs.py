@@ -170,7 +170,7 @@ def test_a_real_photo_becomes_a_hand_in_the_scene(blender, tmp_path, photo):
     place.mkdir()
     copy = place / "ma main.jpg"
     copy.write_bytes(photo.read_bytes())
-    facts = blender("job_jobs.personalize_sample", timeout=600, photo=copy, folder=place, method="harp")
+    facts = blender("personalize_jobs.personalize_sample", timeout=600, photo=copy, folder=place, method="harp")
     assert (facts["begun"], facts["state"]) == (["FINISHED"], "done"), facts["message"]
     assert facts["objects"] == ["ARMATURE", "MESH"] and facts["after_undo"] == 0
     # the photo was deleted when the engine had read it
