@@ -12,7 +12,6 @@ from typing import Any, NamedTuple, Protocol
 
 from ..datasets.hand_sequence import HandFrame, HandSequence
 from ..errors import DatasetError, InputError
-from ..files import sha256_of
 from ..methods.harp import personalize, repeatable
 from ..methods.outline_fit import Refined, refined_captures
 from ..methods.output import write_personalised
@@ -23,6 +22,7 @@ from ..methods.photo_input import CapturedPhoto, capture_metrics
 from ..progress import Progress, sub_progress
 from ..training.perceptual import perceptual_term
 from ..training.prior_file import Prior, read_prior
+from .digests import frame_digest
 from .known_capture import KnownFrame, captured
 from .personal_fit import Fit, fitted_hand, mean_hand
 from .settings import MakingConfig, PalmSettings, hand_model_of, harp_settings, identity_of_fit, palm_settings
@@ -218,9 +218,9 @@ def identity_of(name: str, sequence: Subject, config: MakingConfig) -> dict[str,
     method = METHODS[name]
     prior = None if method.prior is None else getattr(config, method.prior)
     settings = None if method.settings is None else method.settings(config)
-    identity = identity_from(name, sequence.photo.image, config, settings, prior, lpips=not name.startswith("harp"))
+    identity = identity_from(name, sequence.photo, config, settings, prior, lpips=not name.startswith("harp"))
     if method.many:
-        identity["training_sha256"] = [sha256_of(frame.image) for frame in sequence.training]
+        identity["training"] = [frame_digest(frame) for frame in sequence.training]
     return identity
 
 

@@ -20,8 +20,10 @@ from ..methods.palm_command import TEXTURE_PX
 from ..methods.palm_config import PersonaliseConfig, palm_quality, published_energy
 from ..rendering.avatar_bake import BakeConfig
 from ..training.prior_file import PRIOR_FILE, WEIGHTS_FILE
+from .digests import frame_digest, weights_digest
+from .known_capture import KnownFrame
 
-MAKING_SCHEMA = 3
+MAKING_SCHEMA = 4
 """Counts changes of code by which the same settings make other avatars."""
 CAPTURES = ("known", "detected")
 
@@ -85,24 +87,25 @@ def harp_settings(config: MakingConfig) -> HarpConfig:
 
 
 def identity_of(
-    method: str, photo: Path, config: MakingConfig, settings: Any, prior: Path | None, lpips: bool = True
+    method: str, photo: KnownFrame, config: MakingConfig, settings: Any, prior: Path | None, lpips: bool = True
 ) -> dict[str, Any]:
     """All that decides what an avatar becomes, as JSON.
 
     settings: the method's own, a dataclass; prior: its folder, where it starts from one; lpips: whether it uses LPIPS.
+    Raises DatasetError, InputError for files that cannot be read.
     """
     identity: dict[str, Any] = {
         "schema_version": MAKING_SCHEMA,
         "engine": __version__,
         "method": method,
-        "photo_sha256": sha256_of(photo),
+        "photo": frame_digest(photo),
         "capture": config.capture,
         "quality": config.quality,
         "seed": config.seed,
         "settings": None if settings is None else dataclasses.asdict(settings),
     }
     weights = {"vgg16": config.vgg16, "lpips": config.lpips if lpips else None}
-    identity |= {kind: path.name for kind, path in weights.items() if path is not None}
+    identity |= {f"{kind}_sha256": weights_digest(path) for kind, path in weights.items() if path is not None}
     if config.hand_model is not None:
         identity["hand_model_sha256"] = sha256_of(config.hand_model)
     if prior is not None:

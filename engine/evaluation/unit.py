@@ -32,6 +32,7 @@ from ..progress import Progress, silent, sub_progress
 from ..training.lpips import lpips_alex_term
 from ..training.perceptual import perceptual_term
 from .avatar_picture import PictureConfig, picture_avatar, posable, posed_vertices
+from .digests import frame_digest, weights_digest
 from .fitted_light import fitted_environment
 from .frame_scores import Networks, Scores, frame_scores
 from .measures import mean_scores
@@ -39,7 +40,7 @@ from .personalisers import METHODS, Making, identity_of
 from .protocols import HARP_RELIT, Protocol
 from .refined_poses import with_refined_poses
 from .relit_set import FrameLight, RelitSequence, read_light
-from .settings import MakingConfig, differences, hand_model_of
+from .settings import MakingConfig, differences, hand_model_of, harp_settings
 from .shape_light_metrics import light_error
 from .shots import JudgedSequence, Shot, shots_of, wrist_of
 from .surface_metrics import surface_error
@@ -47,7 +48,7 @@ from .true_frame import true_frame
 
 log = logging.getLogger(__name__)
 
-SCORES_SCHEMA = 4
+SCORES_SCHEMA = 5
 """Also counts changes of how pictures are made."""
 TRUE = "_true"
 """Folder of the true pictures, beside the methods'."""
@@ -110,11 +111,12 @@ def evaluate_unit(
         "protocol": [config.protocol.name, config.protocol.background, config.protocol.in_box],
         "avatar": _avatar_digests(folder),
         "truth": None if sequence.truth is None else _avatar_digests(sequence.truth),
-        "frames": {shot.label: sha256_of(shot.frame.image) for shot in shots},
+        "frames": {shot.label: frame_digest(shot.frame, shot.light, shot.albedo) for shot in shots},
         "pictures": dataclasses.asdict(config.pictures),
-        "lpips": [config.making.lpips is not None, config.lpips_alex is not None],
+        "hand_model": weights_digest(config.making.hand_model),
+        "lpips": _weights(config),
         "fit_light": config.fit_light,
-        "refine_poses": config.refine_poses,
+        "refine_poses": _refinement(config) if config.refine_poses else None,
     }
     found = _kept_scores(place, identity)
     if found is None:
@@ -179,7 +181,19 @@ def making_seconds(avatar: Avatar) -> float | None:
 
 
 def _avatar_digests(folder: Path) -> dict[str, str]:
-    return {name: sha256_of(folder / name) for name in ("avatar.json", "mesh.npz", "albedo.png")}
+    return {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def _weights(config: ProtocolConfig) -> list[str | None]:
+    """Digests of LPIPS's files; a network alone scores nothing."""
+    pairs = ((config.making.vgg16, config.making.lpips), (config.alexnet, config.lpips_alex))
+    return [weights_digest(path if pair[1] is not None else None) for pair in pairs for path in pair]
+
+
+def _refinement(config: ProtocolConfig) -> dict[str, Any]:
+    """What decides the poses that are found anew, beside avatar and pictures."""
+    settings = dataclasses.asdict(harp_settings(config.making))
+    return settings | {"vgg16_weights": weights_digest(config.making.vgg16)}
 
 
 def _scored(

@@ -89,6 +89,18 @@ def test_an_evaluation_goes_on_where_it_was(sequence, tmp_path, dimmed):
     assert evaluate_unit(sequence, "dimmed", tmp_path, ONE_FRAME) == first
 
 
+def test_a_corrected_frame_is_judged_anew(sequence, tmp_path, dimmed):
+    first = evaluate_unit(sequence, "dimmed", tmp_path, ONE_FRAME)
+    (judged,) = first.frames
+    lit = next(one for one in sequence.unseen if one.label == judged)
+    moved = dataclasses.replace(lit.frame, transl=lit.frame.transl + 0.005)
+    brighter = dataclasses.replace(lit.light, strength=2 * lit.light.strength)
+    for corrected in (dataclasses.replace(lit, frame=moved), dataclasses.replace(lit, light=brighter)):
+        others = dataclasses.replace(sequence, unseen=(corrected,))
+        assert evaluate_unit(others, "dimmed", tmp_path, ONE_FRAME).frames != first.frames
+    assert len(dimmed) == 1  # the photo is the same
+
+
 def test_an_avatar_of_other_settings_is_made_anew(sequence, tmp_path, dimmed):
     evaluate_unit(sequence, "dimmed", tmp_path, ONE_FRAME)
     described = tmp_path / "avatars" / "relit_00" / "dimmed.palmhand" / "avatar.json"
