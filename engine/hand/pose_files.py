@@ -3,15 +3,16 @@
 Understood: MANO parameters in `.npz` or `.json` (global_orient, hand_pose, betas, transl; our own files and
 smplx-like ones), HARP's per-frame pickles (rot, pose, shape, trans), PALM's poses.npy, and HaMeR's output (rotation
 matrices). What the reader decided about a file's convention it says in `notes`. The project's own convention:
-axis-angle about the rest frame's axes, absolute (flat hand = 0).
+axis-angle about the rest frame's axes, absolute (flat hand = 0). Our files of videos also hold `frame_numbers`: left-out
+frames are bridged, so that what is read keeps the video's time.
 """
 
 from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,8 @@ _ALIASES = {
 
 LARGEST = 1e6
 """Of a file's numbers, far beyond any pose: larger ones would become NaN on the way."""
+LONGEST = 200_000
+"""Frames of a file, with those that are bridged."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ def poses_from_fields(raw: Mapping[str, Any], source: str, hands_mean: np.ndarra
     orient = _frames(
         _rotation_vectors(orient, "global_orient", source, notes, count), 3, count, "global_orient", source
     )
-    return PoseSequence(
+    poses = PoseSequence(
         global_orient=orient,
         hand_pose=pose,
         transl=_frames(_numbers(found["transl"], "transl", source), 3, count, "transl", source),
@@ -153,6 +156,28 @@ def poses_from_fields(raw: Mapping[str, Any], source: str, hands_mean: np.ndarra
         fps=_fps(raw, source),
         notes=tuple(notes),
     )
+    return _in_time(poses, _numbers(raw.get("frame_numbers"), "frame_numbers", source), source)
+
+
+def _in_time(poses: PoseSequence, numbered: np.ndarray | None, source: str) -> PoseSequence:
+    """Poses of frames `numbered` [T] → one for every frame from the first to the last."""
+    # the module that joins files of frames bridges their gaps too, and imports this one
+    from .pose_sources import _bridged
+
+    if numbered is None:
+        return poses
+    rising = numbered.shape == (len(poses),) and bool((np.diff(numbered) > 0).all())
+    if not rising or (numbered % 1 != 0).any() or numbered[-1] - numbered[0] >= LONGEST:
+        raise PoseFileError(
+            f"pose file {source}: frame_numbers are not {len(poses)} rising whole numbers within {LONGEST}: write it again"
+        )
+    at = (numbered - numbered[0]).astype(int)
+    notes = [*poses.notes]
+    if numbered[0] != 0:
+        notes.append(f"the first pose is of its video's frame {int(numbered[0])}")
+    if missing := int(at[-1]) + 1 - len(at):
+        notes.append(f"{missing} left-out frame{'s were' if missing > 1 else ' was'} bridged")
+    return replace(_bridged(poses, at), notes=tuple(notes))
 
 
 def _first(raw: Mapping[str, Any], names: tuple[str, ...]) -> Any:
@@ -264,8 +289,11 @@ def _fps(raw: Mapping[str, Any], source: str) -> float | None:
     return fps
 
 
-def save_pose_file(path: Path | str, poses: PoseSequence) -> None:
-    """Write `.json` or `.npz` in the project's convention; reading it back gives the same numbers."""
+def save_pose_file(path: Path | str, poses: PoseSequence, frame_numbers: Sequence[int] | None = None) -> None:
+    """Write `.json` or `.npz` in the project's convention; reading it back gives the same numbers.
+
+    frame_numbers: T rising ones, where poses are of some of a video's frames; reading bridges those between.
+    """
     path = Path(path)
     fields: dict[str, Any] = {
         "convention": "flat_hand",
@@ -276,6 +304,8 @@ def save_pose_file(path: Path | str, poses: PoseSequence) -> None:
     for name, value in (("betas", poses.betas), ("side", poses.side), ("fps", poses.fps)):
         if value is not None:
             fields[name] = value
+    if frame_numbers is not None:
+        fields["frame_numbers"] = np.asarray(frame_numbers, dtype=int)
     if path.suffix.lower() == ".json":
         write_json(path, fields)
     elif path.suffix.lower() == ".npz":

@@ -62,7 +62,7 @@ def run_video(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     }
 
     def write_more(folder: Path) -> None:
-        save_pose_file(folder / "poses.npz", poses_of(result, video))
+        save_pose_file(folder / "poses.npz", poses_of(result, video), result.track.numbers)
         write_png8(folder / "frames.png", frames_sheet(result))
 
     metrics = capture_metrics(video.captures)

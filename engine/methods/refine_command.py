@@ -82,7 +82,7 @@ def write_refined(path: Path, found: RefinedPoses, video: HandVideo, betas: Any,
     if not path.name.endswith("captures.json"):
         side = video.captures[0].handedness
         poses = PoseSequence(found.global_orient, found.hand_pose, found.transl, betas, side, video.fps)
-        save_pose_file(path, poses)
+        save_pose_file(path, poses, video.numbers)
         return
     last = max(video.numbers) + 1
     captures: list[Capture | None] = [None] * last

@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from engine.errors import InputError, PoseFileError
 from engine.hand.pose_files import PoseSequence, load_pose_file, save_pose_file
+from engine.hand.pose_sources import load_poses
 
 GENERATOR = np.random.default_rng(0)
 ORIENT = GENERATOR.normal(0, 0.5, (4, 3))
@@ -147,3 +148,25 @@ def test_three_frames_of_vectors_are_not_one_matrix(tmp_path):
 def test_missing_file(tmp_path):
     with pytest.raises(PoseFileError, match="does not exist"):
         load_pose_file(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize("ending", ["npz", "json"])
+def test_left_out_frames_are_bridged(tmp_path, ending):
+    """Time stays the video's, whichever way the file is read."""
+    path = tmp_path / f"poses.{ending}"
+    save_pose_file(path, PoseSequence(ORIENT, POSE, SHIFT, fps=30.0), [5, 6, 8, 9])
+    for back in (load_pose_file(path), load_poses(path)):
+        assert (len(back), back.fps) == (5, 30.0)
+        np.testing.assert_allclose(back.hand_pose[[0, 1, 3, 4]], POSE, atol=1e-9)
+        np.testing.assert_allclose(back.transl[2], SHIFT[1:3].mean(0))
+        assert back.notes == ("the first pose is of its video's frame 5", "1 left-out frame was bridged")
+
+
+@pytest.mark.parametrize(
+    "numbered", [[0, 1, 2], [0, 1, 1, 2], [0, 1, 2, 2.5], [0, 1, 2, 10**5 * 3], [3, 2, 1, 0], [[0, 1, 2, 3]]]
+)
+def test_frame_numbers_that_are_none(tmp_path, numbered):
+    path = tmp_path / "poses.npz"
+    np.savez(path, hand_pose=POSE, frame_numbers=np.array(numbered))
+    with pytest.raises(PoseFileError, match="frame_numbers are not 4 rising whole numbers within 200000"):
+        load_pose_file(path)

@@ -13,7 +13,7 @@ from synthetic_video import make_video
 from engine.avatar.folder import read_avatar
 from engine.errors import AvatarError, Cancelled
 from engine.hand.model import open_hand_model
-from engine.hand.pose_files import PoseSequence, load_pose_file
+from engine.hand.pose_files import PoseSequence, load_pose_file, save_pose_file
 from engine.methods.avatar_template import regressor_for, template_of
 from engine.methods.config import HarpConfig, VideoSchedule
 from engine.methods.harp_model import GeometryParameters, pose_hand
@@ -79,10 +79,17 @@ def test_skin_that_was_not_seen_is_skin(result):
     assert len(seen) > 500 and 0.5 < float(hidden.mean() / seen.mean()) < 1.7
 
 
-def test_poses_can_be_read_back(result, made):
-    poses = poses_of(result, made.video)
-    assert len(poses) == 8 and poses.fps == 25.0 and poses.side == "right"
+def test_poses_can_be_read_back(result, made, tmp_path):
+    """Played at the video's rate, poses stay beside its frames where one of them was left out."""
+    numbers = [2, 3, 4, *range(6, 11)]
+    save_pose_file(tmp_path / "poses.npz", poses_of(result, made.video), numbers)
+    poses = load_pose_file(tmp_path / "poses.npz")
+    assert len(poses) == 9 and poses.fps == 25.0 and poses.side == "right"
     assert np.allclose(poses.betas, result.hand.avatar.betas)
+    shown = [number - 2 for number in numbers]
+    assert np.allclose(poses.hand_pose[shown], result.track.hand_pose)
+    assert np.allclose(poses.transl[3], result.track.transl[2:4].mean(0))
+    assert poses.notes == ("the first pose is of its video's frame 2", "1 left-out frame was bridged")
 
 
 def test_the_same_seed_gives_the_same_avatar(made):
@@ -162,11 +169,3 @@ def test_frames_are_held_out_and_chosen_evenly():
     assert held_out_frames(9, 3).tolist() == [False, True, False] * 3
     assert evenly(torch.tensor([3, 4, 5, 9, 11]), 3) == [3, 5, 11]
     assert evenly(torch.tensor([3, 4]), 9) == [3, 4]
-
-
-def test_poses_of_the_command_are_a_pose_file(folder, result, made, tmp_path):
-    from engine.hand.pose_files import save_pose_file
-
-    save_pose_file(tmp_path / "poses.npz", poses_of(result, made.video))
-    again = load_pose_file(tmp_path / "poses.npz")
-    assert np.allclose(again.hand_pose, result.track.hand_pose)
