@@ -19,13 +19,13 @@ SAMPLES = 5000
 
 
 class Accuracy(NamedTuple):
-    """Of one scan. Millimetres; None where there was nothing to measure."""
+    """Of one scan. Millimetres; None where there was nothing to measure; a scan's recall is 0 then."""
 
     scan_recall_10mm: float
     """Share of the scan's surface (near the hand's bones, before the wrist's cut) within 10 mm of the hand's."""
-    scan_mm: float
+    scan_mm: float | None
     """Mean distance of the same from the hand's surface."""
-    scan_95_mm: float
+    scan_95_mm: float | None
     keypoint_recall_10mm: float | None
     """Share of the triangulated keypoints within 10 mm of the hand's."""
     keypoint_mm: float | None
@@ -42,8 +42,8 @@ def accuracy(
     off = off[np.isfinite(off)]
     return Accuracy(
         float((distance <= RECALL_M).mean()) if len(distance) else 0.0,
-        1000 * float(distance.mean()) if len(distance) else float("inf"),
-        1000 * float(np.percentile(distance, 95)) if len(distance) else float("inf"),
+        1000 * float(distance.mean()) if len(distance) else None,
+        1000 * float(np.percentile(distance, 95)) if len(distance) else None,
         float((off <= RECALL_M).mean()) if len(off) else None,
         1000 * float(off.mean()) if len(off) else None,
     )

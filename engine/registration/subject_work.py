@@ -94,13 +94,17 @@ def _check_cameras(
             f"{subject.folder}: cameras agree on {found.known[seen_twice].mean():.0%} of the keypoints that two or more of them "
             "see: cameras.npy is not of these pictures, or not in their pixels"
         )
-    judged = [camera for camera in agreement if camera.detections >= DETECTIONS_TO_JUDGE]
-    worst = min(judged, key=lambda camera: camera.agreeing_share, default=None)
-    if worst is not None and worst.agreeing_share < LEAST_AGREEMENT:
+    shares = {
+        camera: camera.agreeing_share
+        for camera in agreement
+        if camera.detections >= DETECTIONS_TO_JUDGE and camera.agreeing_share is not None
+    }
+    worst = min(shares, key=lambda camera: shares[camera], default=None)
+    if worst is not None and shares[worst] < LEAST_AGREEMENT:
+        off = "lie behind it" if worst.median_px is None else f"are off by {worst.median_px:.0f} px and more"
         raise DatasetError(
-            f"{subject.folder}: camera {worst.camera} disagrees with the others ({worst.agreeing_share:.0%} of its keypoints "
-            f"fit, half are off by {worst.median_px:.0f} px and more): calibrate it again, or leave it out with "
-            f"--leave-out-camera {worst.camera}"
+            f"{subject.folder}: camera {worst.camera} disagrees with the others ({shares[worst]:.0%} of its keypoints "
+            f"fit, half {off}): calibrate it again, or leave it out with --leave-out-camera {worst.camera}"
         )
 
 

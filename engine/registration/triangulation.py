@@ -47,7 +47,7 @@ class Triangulated(NamedTuple):
     inliers: np.ndarray
     """[P,M] bool: the cameras that agree."""
     errors_px: np.ndarray
-    """[P,M] reprojection error in every camera that detected the point, NaN elsewhere."""
+    """[P,M] reprojection error in every camera that detected the point (infinite behind it), NaN elsewhere."""
     covariance: np.ndarray
     """[P,3,3] square metres, of the agreeing cameras at one pixel of noise."""
     status: np.ndarray
@@ -71,8 +71,10 @@ class CameraAgreement(NamedTuple):
     camera: str
     detections: int
     """Of points that are known."""
-    agreeing_share: float
-    median_px: float
+    agreeing_share: float | None
+    """None where there are none."""
+    median_px: float | None
+    """None where there are none, or where half of the points lie behind the camera."""
 
 
 def triangulate(
@@ -108,11 +110,14 @@ def camera_agreement(found: Triangulated, cameras: Mapping[str, Camera]) -> list
     result = []
     for index, name in enumerate(cameras):
         errors = found.errors_px[found.known, index]
-        seen = np.isfinite(errors)
-        agrees = found.inliers[found.known, index][seen]
-        count = int(seen.sum())
-        share = float(agrees.mean()) if count else float("nan")
-        result.append(CameraAgreement(name, count, share, float(np.median(errors[seen])) if count else float("nan")))
+        seen = ~np.isnan(errors)
+        if not seen.any():
+            result.append(CameraAgreement(name, 0, None, None))
+            continue
+        share, median = found.inliers[found.known, index][seen].mean(), np.median(errors[seen])
+        result.append(
+            CameraAgreement(name, int(seen.sum()), float(share), float(median) if np.isfinite(median) else None)
+        )
     return result
 
 

@@ -20,10 +20,17 @@ SMALL = SyntheticConfig(
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A set of three scans, the last of them broken."""
+    """A set of three scans, the last of them broken, and of a camera more that detected nothing."""
     root = tmp_path_factory.mktemp("scans") / "set"
     write_synthetic_set(root, open_hand_model(), SyntheticConfig(**{**vars(SMALL), "scan": ScanNoise(levels=1)}))
-    (root / "0000" / "meshes" / "000003.ply").write_bytes(b"ply, or so it says")
+    folder = root / "0000"
+    (folder / "meshes" / "000003.ply").write_bytes(b"ply, or so it says")
+    seen = read_scan_subjects(root)[0]
+    cameras = {**seen.cameras, "MCU_05": seen.cameras["MCU_01"]}
+    write_cameras(folder / "cameras.npy", cameras)
+    pixels = np.pad(seen.keypoints, ((0, 0), (0, 1), (0, 0), (0, 0)), constant_values=np.nan)
+    confidence = np.pad(seen.confidence, ((0, 0), (0, 1), (0, 0)), constant_values=1.0)
+    write_keypoints(folder / "keypoints_2d.npz", pixels, confidence, list(cameras))
     return root
 
 
@@ -72,6 +79,9 @@ def test_a_set_is_registered_and_goes_on_where_it_stopped(made, tmp_path):
     assert report["mean"]["scan_recall_10mm"] > 0.99
     assert "cannot be read as a mesh" in report["failed"][0]
     assert report["subjects"]["0000"]["simple_frames"] == [1]
+    assert report["subjects"]["0000"]["cameras"][4] == {
+        "camera": "MCU_05", "detections": 0, "agreeing_share": None, "median_px": None
+    }  # fmt: skip
 
     poses = read_poses(out / "0000" / "poses.npy")
     np.testing.assert_array_equal(poses.broken_frames(), [False, False, True])
@@ -89,6 +99,15 @@ def test_cameras_that_disagree_are_named(subject):
     cameras["MCU_02"] = cameras["MCU_02"]._replace(world_to_camera=matrix)
     write_cameras(subject / "cameras.npy", cameras)
     with pytest.raises(DatasetError, match=r"camera MCU_02 disagrees .* --leave-out-camera MCU_02"):
+        run(arguments(subject, "-o", subject.parent / "out"), silent)
+
+
+def test_a_camera_that_looks_away_is_named(subject):
+    cameras = read_cameras(subject / "cameras.npy")
+    turned = np.diag([-1.0, 1.0, -1.0, 1.0]) @ cameras["MCU_02"].world_to_camera
+    cameras["MCU_02"] = cameras["MCU_02"]._replace(world_to_camera=turned)
+    write_cameras(subject / "cameras.npy", cameras)
+    with pytest.raises(DatasetError, match=r"camera MCU_02 disagrees .*0% of its keypoints fit, half lie behind it"):
         run(arguments(subject, "-o", subject.parent / "out"), silent)
 
 

@@ -99,3 +99,8 @@ def test_accuracy_of_a_hand_that_is_off_by_a_known_distance(registration):
     assert found.keypoint_recall_10mm == 0 and found.keypoint_mm == pytest.approx(20)
     unknown = accuracy(vertices, keypoints, tables, scan, np.full((21, 3), np.nan))
     assert unknown.keypoint_mm is None and unknown.keypoint_recall_10mm is None
+    # along the forearm: the wrist's cut is nearest to all of the scan
+    middle, wrist = vertices[tables.inner].mean(0), vertices[tables.ring].mean(0)
+    away = scan_from_mesh(vertices + 5 * (wrist - middle), tables.faces[~tables.cap], "scan")
+    beyond = accuracy(vertices, keypoints, tables, away, keypoints)
+    assert beyond.scan_recall_10mm == 0 and beyond.scan_mm is None and beyond.scan_95_mm is None

@@ -77,6 +77,7 @@ def test_a_missing_detection_is_no_detection(cameras, points):
     found = triangulate(pixels, np.ones(pixels.shape[:2]), cameras)
     np.testing.assert_allclose(found.points, points, atol=1e-9)
     assert np.isnan(found.errors_px[:, 2]).all() and not found.inliers[:, 2].any()
+    assert camera_agreement(found, cameras)[2] == ("MCU_03", 0, None, None)
 
 
 def test_parallel_rays_are_refused(cameras, points):
