@@ -62,7 +62,7 @@ def run(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     )
     progress(0.0, "reading the set")
     subjects = read_scan_subjects(args.set, frozenset(args.leave_out_camera))
-    report = register_set(subjects, settings, args.output, args.workers, progress)
+    report = register_set(args.set, subjects, settings, args.output, args.workers, progress)
     return {
         "report": str(args.output / "report.json"),
         "registered": f"{report['registered']} of {report['scans']} scans",

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ..datasets.palm_files import SubjectPoses, write_palm_set, write_poses
+from ..datasets.palm_files import SubjectPoses, write_poses
 from ..errors import OutputError
 from ..files import atomic_file, write_json
 from ..hand.model import HandModel
 from ..processes import map_in_processes
 from ..progress import Progress, silent, sub_progress
+from .destination import check_destination, describe_destination
 from .report import report_of
 from .subject_files import ScanSubject
 from .subject_work import WORK, RegisterSettings, ScanResult, points_of, pose_of, shape_of
@@ -24,6 +25,7 @@ KEYPOINTS_3D = "keypoints_3d.npz"
 
 
 def register_set(
+    root: Path,
     subjects: Sequence[ScanSubject],
     settings: RegisterSettings,
     out: Path,
@@ -32,14 +34,14 @@ def register_set(
 ) -> dict[str, Any]:
     """Register everything that is not registered in `out` yet; returns the report, also written to OUT/report.json.
 
+    root: the folder that the subjects were read from, where nothing is written.
     OUT/SUBJECT/poses.npy has PALM's layout (NaN for frames whose scan failed or is missing), keypoints_3d.npz the triangulated
     and the registered keypoints [T,21,3]. Raises DatasetError for subjects that cannot be begun, OutputError, Cancelled.
     """
+    check_destination(out, root, subjects)
     model = settings.model()
     for subject in subjects:
         progress(0.0, "triangulating")
-        if (out / subject.name).resolve() == subject.folder.resolve():
-            raise OutputError(f"{out} is the set itself, whose poses would be replaced: choose another folder")
         points_of(subject, settings)
         _folder(out / subject.name / WORK)
     shapes = map_in_processes(
@@ -58,7 +60,7 @@ def register_set(
     of_subject: dict[str, list[ScanResult]] = {subject.name: [] for subject in subjects}
     for piece, result in zip(pieces, found, strict=True):
         of_subject[piece[0].name].append(result)
-    write_palm_set(out, {"hand_model": model.name, "exact_masks": False})
+    describe_destination(out, model)
     for subject, shape in zip(subjects, shapes, strict=True):
         _write_subject(out / subject.name, subject, shape, of_subject[subject.name], settings, model)
     report = report_of(subjects, shapes, of_subject, settings)

@@ -4,11 +4,12 @@ import json
 import numpy as np
 import pytest
 
-from engine.datasets.palm_files import Camera, read_cameras, read_poses, write_cameras
+from engine.datasets.palm_files import Camera, read_cameras, read_poses, write_cameras, write_palm_set
 from engine.errors import Cancelled, DatasetError, InputError, OutputError
 from engine.hand.model import open_hand_model
 from engine.progress import silent
 from engine.registration.command import add_arguments, run
+from engine.registration.destination import check_destination, describe_destination
 from engine.registration.subject_files import read_scan_subjects, write_keypoints
 from engine.registration.synthetic import SyntheticConfig, write_synthetic_set
 from engine.registration.synthetic_scan import ScanNoise
@@ -120,9 +121,28 @@ def test_cameras_of_pictures_of_another_size_are_told(subject):
         run(arguments(subject, "-o", subject.parent / "out"), silent)
 
 
-def test_a_set_is_not_written_over_itself(subject):
+@pytest.mark.parametrize("out", [".", "out", "folders", "folders/0007", "folders/0007/out"])
+def test_a_set_is_not_written_over_itself(subject, tmp_path, out):
+    root = tmp_path / "set"
+    (root / "folders").mkdir(parents=True)
+    folder = subject.rename(root / "folders" / "0007")
+    write_palm_set(root, {"hand_model": "mano", "exact_masks": True})
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
     with pytest.raises(OutputError, match="is the set itself"):
-        run(arguments(subject, "-o", subject.parent), silent)
+        run(arguments(root, "-o", root / out), silent)
+    for given, message in ((root / "folders", "poses would be replaced"), (root, "dataset.json is not of `register`")):
+        with pytest.raises(OutputError, match=message):
+            run(arguments(folder, "-o", given), silent)
+    assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
+
+
+def test_a_folder_that_register_began_is_gone_on_in(subject, tmp_path):
+    subjects = read_scan_subjects(subject)
+    describe_destination(tmp_path / "out", open_hand_model())
+    check_destination(tmp_path / "out", subject, subjects)
+    (tmp_path / "out" / "dataset.json").write_text("no JSON")
+    with pytest.raises(InputError, match=r"dataset.json is not valid JSON"):
+        check_destination(tmp_path / "out", subject, subjects)
 
 
 def test_scans_in_millimetres_are_told_with_the_remedy(subject):
