@@ -46,16 +46,22 @@ def video_of_hand_sequence(sequence: HandSequence, options: CaptureOptions, coun
         raise InputError(
             f"{where}: {len(bare)} frames have no mask ({', '.join(bare[:4])} …): capture its video instead"
         )
+    numbers: dict[int, HandFrame] = {}
+    for frame in sequence.frames:
+        if (other := numbers.setdefault(frame.number, frame)) is not frame:
+            raise InputError(
+                f"{where}: {other.label} and {frame.label} have one number, {frame.number}: give a sequence of one camera"
+            )
     model = hand_model_for(sequence.handedness, options)
     name = hand_model_name(options)
     betas = np.mean([frame.betas for frame in sequence.frames], axis=0)
     captures = [_capture(frame, model, name, betas) for frame in sequence.frames]
-    numbers = {frame.number: frame for frame in sequence.frames}
-    dense: list[Capture | None] = [None] * (max(numbers) - min(numbers) + 1)
-    for frame, capture in zip(sequence.frames, captures, strict=True):
-        dense[frame.number - min(numbers)] = capture
-    chosen, notes = usable_frames(dense, count, where, known=True)
-    chosen_frames = [numbers[(capture.frame or 0) + min(numbers)] for capture in chosen]
+    first = min(numbers)
+    dense: list[Capture | None] = [None] * (max(numbers) - first + 1)
+    for number, capture in zip(numbers, captures, strict=True):
+        dense[number - first] = capture
+    chosen, notes = usable_frames(dense, count, where, known=True, first=first)
+    chosen_frames = [numbers[capture.frame or 0] for capture in chosen]
 
     def pictures() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for frame in chosen_frames:

@@ -290,7 +290,7 @@ class _Run:
 
 
 def held_out_frames(count: int, every: int) -> Tensor:
-    """[count] bool: the middle one of each full run of `every` frames; none for 0."""
+    """[count] bool: frame every // 2 of each run of `every`, of a shorter last one too where it is that long; none for 0."""
     chosen = torch.zeros(count, dtype=torch.bool)
     if every > 0:
         chosen[every // 2 :: every] = True

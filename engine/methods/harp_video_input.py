@@ -89,20 +89,22 @@ def video_of_file(path: Path, options: CaptureOptions, count: int | None, progre
 
 
 def usable_frames(
-    captures: Sequence[Capture | None], count: int | None, where: str, known: bool = False
+    captures: Sequence[Capture | None], count: int | None, where: str, known: bool = False, first: int = 0
 ) -> tuple[list[Capture], tuple[str, ...]]:
     """The frames to use, at most `count` of them, and what was left out.
 
     Left out: frames without a hand, frames whose capture is not sound, and all but the longest stretch between cuts (known:
-    cameras and poses were not found but are known, so that no jump is a cut). Raises InputError where fewer than FEWEST_FRAMES
-    remain.
+    cameras and poses were not found but are known, so that no jump is a cut). first: the number of captures[0]. Raises
+    InputError where fewer than FEWEST_FRAMES remain or are asked for.
     """
     numbered = [
-        dataclasses.replace(capture, frame=number) for number, capture in enumerate(captures) if capture is not None
+        dataclasses.replace(capture, frame=number)
+        for number, capture in enumerate(captures, first)
+        if capture is not None
     ]
     notes = []
     if missing := len(captures) - len(numbered):
-        notes.append(f"{missing} of {len(captures)} frames show no hand")
+        notes.append(f"{missing} of {len(captures)} frames have no capture: no hand was found, or they were left out")
     sound = [capture for capture in numbered if is_sound(capture)]
     if unsound := [capture.frame for capture in numbered if not is_sound(capture)]:
         notes.append(f"{len(unsound)} frames do not fit the hand and were left out: {listed(unsound)}")
@@ -117,6 +119,10 @@ def usable_frames(
         found = f"only {len(stretch)} of its {len(captures)} frames show one hand well"
         said = f" ({'; '.join(notes)})" if notes else ""
         raise InputError(f"{where}: {found}{said}: give {FEWEST_FRAMES} or more, or personalize one photo of it")
+    if most < FEWEST_FRAMES:
+        raise InputError(
+            f"--frames {most} are too few: give {FEWEST_FRAMES} or more, or personalize one photo of {where}"
+        )
     if len(stretch) > most:
         notes.append(f"{most} of {len(stretch)} frames were used, evenly chosen")
         stretch = [stretch[round(place)] for place in np.linspace(0, len(stretch) - 1, most)]

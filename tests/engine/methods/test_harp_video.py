@@ -167,5 +167,7 @@ def test_pictures_from_the_right_and_from_above(folder):
 def test_frames_are_held_out_and_chosen_evenly():
     assert held_out_frames(6, 0).sum() == 0
     assert held_out_frames(9, 3).tolist() == [False, True, False] * 3
+    # a last run of 5 frames ends before its middle, one of 6 reaches it
+    assert [held_out_frames(count, 10).nonzero().ravel().tolist() for count in (15, 16)] == [[5], [5, 15]]
     assert evenly(torch.tensor([3, 4, 5, 9, 11]), 3) == [3, 5, 11]
     assert evenly(torch.tensor([3, 4]), 9) == [3, 4]

@@ -31,6 +31,8 @@ from engine.methods.losses import acceleration_energy
 from engine.methods.pose_refinement import RefinedPoses
 from engine.methods.refine_command import write_refined
 
+MISSING = "frames have no capture: no hand was found, or they were left out"
+
 
 @pytest.fixture(scope="module")
 def captures():
@@ -45,7 +47,7 @@ def test_frames_without_a_hand_and_unsound_ones_are_named(captures):
     unsound = dataclasses.replace(captures[3], quality=dataclasses.replace(captures[3].quality, mask_iou=0.3))
     found, notes = usable_frames([None, *captures[:3], unsound, *captures[4:]], None, "a.mp4")
     assert [capture.frame for capture in found] == [1, 2, 3, *range(5, 13)]
-    assert notes == ("1 of 13 frames show no hand", "1 frames do not fit the hand and were left out: 4")
+    assert notes == (f"1 of 13 {MISSING}", "1 frames do not fit the hand and were left out: 4")
 
 
 def test_after_a_cut_only_the_longest_stretch_is_used(captures):
@@ -65,11 +67,14 @@ def test_a_hand_that_comes_nearer_at_once_is_a_cut(captures):
 
 
 def test_too_few_frames_are_refused_and_too_many_thinned(captures):
-    with pytest.raises(InputError, match=r"only 5 of its 6 frames show one hand well \(1 of 6 frames show no hand\)"):
+    with pytest.raises(InputError, match=rf"only 5 of its 6 frames show one hand well \(1 of 6 {MISSING}\)"):
         usable_frames([None, *captures[:5]], None, "a.mp4")
     found, notes = usable_frames(captures, 9, "a.mp4")
     assert len(found) == 9 and found[0].frame == 0 and found[-1].frame == 11
     assert notes == ("9 of 12 frames were used, evenly chosen",)
+    with pytest.raises(InputError, match=r"--frames 7 are too few: give 8 or more, or personalize one photo of a\.mp4"):
+        usable_frames(captures, 7, "a.mp4")
+    assert len(usable_frames(captures, 8, "a.mp4")[0]) == 8
 
 
 def test_links_hold_only_between_neighbours(captures):
@@ -228,13 +233,18 @@ def test_a_sequence_of_known_poses_is_a_video(tmp_path):
     frames = [a_frame(tmp_path, number, np.eye(4)) for number in (2, 3, *range(5, 12))]
     sequence = HandSequence("s", tuple(frames), "right", "open", ("read",))
     video = video_of_hand_sequence(sequence, CaptureOptions(), None, "s")
-    assert video.numbers == [0, 1, *range(3, 10)]
-    assert video.notes == ("read", "1 of 10 frames show no hand")
+    assert video.numbers == [2, 3, *range(5, 12)]
+    assert video.notes == ("read", f"1 of 10 {MISSING}")
     pictures = list(video.pictures())
     assert len(pictures) == 9 and pictures[0][0].shape == (8, 10, 3) and pictures[0][1].max() == 1
     other = a_frame(tmp_path, 2, np.eye(4), camera="1")
+    twice = dataclasses.replace(frames[0], label="again")
     for changed, says in (
         (dataclasses.replace(sequence, frames=(*frames, other)), "seen by 2 cameras"),
+        (
+            dataclasses.replace(sequence, frames=(*frames, twice)),
+            "s: 2 and again have one number, 2: give a sequence of",
+        ),
         (dataclasses.replace(sequence, hand_model="mano"), "poses of the hand model 'mano': add --hand-model"),
         (
             dataclasses.replace(sequence, frames=(dataclasses.replace(frames[0], mask=None), *frames[1:])),
