@@ -166,7 +166,7 @@ def _evaluated(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
 
 def _kept_report(folder: Path) -> dict[str, Any]:
     from ..files import read_json
-    from .report import checked_report
+    from .report_check import checked_report
 
     path = folder / "report.json"
     return checked_report(read_json(path, "report of an evaluation"), path)

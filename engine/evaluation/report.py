@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..errors import InputError
 from .measures import MEASURES, mean_scores
 from .protocols import HARP_RELIT, PROTOCOLS, Protocol
 from .unit import UnitResult
@@ -135,26 +133,6 @@ def protocol_of(report: Mapping[str, Any]) -> Protocol:
     return PROTOCOLS.get(str(name), HARP_RELIT)
 
 
-def checked_report(report: dict[str, Any], path: Path) -> dict[str, Any]:
-    """A report that was read from a file. Raises InputError where pages cannot be made of it."""
-    if report.get("schema_version") != REPORT_SCHEMA:
-        raise InputError(f"{path} is a report of another version: evaluate again into its folder")
-    units, methods = report.get("units"), report.get("methods")
-    whole = isinstance(units, list) and isinstance(methods, dict) and isinstance(report.get("notes"), list)
-    if not whole or not all(_is_unit(unit) for unit in units or ()):
-        raise InputError(f"{path} is damaged: evaluate again into its folder")
-    return report
-
-
 def units_of(report: Mapping[str, Any]) -> list[UnitResult]:
     """A report's results."""
     return [UnitResult(**unit) for unit in report["units"]]
-
-
-def _is_unit(value: Any) -> bool:
-    if not isinstance(value, dict) or set(value) != set(UnitResult._fields):
-        return False
-    names = isinstance(value["sequence"], str) and isinstance(value["method"], str)
-    return names and all(
-        isinstance(value[part], dict) for part in ("seen", "frames", "light", "seen_frames", "pictures")
-    )
