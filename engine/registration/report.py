@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .subject_files import ScanSubject
-from .subject_work import RegisterSettings, ScanResult, points_of
+from .subject_work import Begun, NotBegun, RegisterSettings, ScanResult
 
 REPORT_SCHEMA = 1
 POOR_RECALL = 0.9
@@ -19,12 +18,15 @@ LISTED = 12
 
 
 def report_of(
-    subjects: Sequence[ScanSubject],
-    shapes: Sequence[Mapping[str, Any]],
+    begun: Sequence[Begun],
+    not_begun: Sequence[NotBegun],
     results: Mapping[str, Sequence[ScanResult]],
     settings: RegisterSettings,
 ) -> dict[str, Any]:
-    """Means over the scans that did not fail, each subject's cameras and shape, every scan, and what failed, by name."""
+    """Means over the scans that did not fail, each subject's cameras and shape, every scan, and what failed, by name.
+
+    results: of each begun subject's scans, by its name. The scans of subjects that were not begun are counted too.
+    """
     everything = [result for own in results.values() for result in own]
     good = [result.accuracy for result in everything if result.accuracy is not None]
 
@@ -33,18 +35,17 @@ def report_of(
         return float(np.mean(values)) if values else None
 
     names = ("scan_recall_10mm", "scan_mm", "scan_95_mm", "keypoint_recall_10mm", "keypoint_mm")
-    failures = [line for shape in shapes for line in shape["failures"]]
+    failures = [one.failure for one in not_begun]
+    failures += [line for one in begun for line in one.shape["failures"]]
     failures += [result.failure for result in everything if result.failure is not None]
     return {
         "schema_version": REPORT_SCHEMA,
         "settings": json.loads(json.dumps(dataclasses.asdict(settings), default=str)),
-        "scans": len(everything),
+        "scans": len(everything) + sum(len(one.subject.scans) for one in not_begun),
         "registered": len(good),
         "mean": {name: mean(name) for name in names},
-        "subjects": {
-            subject.name: _subject(subject, shape, results[subject.name], settings)
-            for subject, shape in zip(subjects, shapes, strict=True)
-        },
+        "subjects": {one.subject.name: _subject(one, results[one.subject.name]) for one in begun},
+        "not_begun": [one.subject.name for one in not_begun],
         "poor": [
             f"{name}/{result.frame + 1:06d}"
             for name, own in results.items()
@@ -55,10 +56,8 @@ def report_of(
     }
 
 
-def _subject(
-    subject: ScanSubject, shape: Mapping[str, Any], results: Sequence[ScanResult], settings: RegisterSettings
-) -> dict[str, Any]:
-    points = points_of(subject, settings)
+def _subject(begun: Begun, results: Sequence[ScanResult]) -> dict[str, Any]:
+    points, shape = begun.points, begun.shape
     known = np.isfinite(points.keypoints).all(-1)
     return {
         "betas": shape["betas"],

@@ -69,6 +69,22 @@ class ScanResult(NamedTuple):
     accuracy: Accuracy | None = None
 
 
+class Begun(NamedTuple):
+    """A subject whose scans can be registered."""
+
+    subject: ScanSubject
+    points: Points
+    shape: dict[str, Any]
+    """As `shape_of` gives it."""
+
+
+class NotBegun(NamedTuple):
+    """A subject that has no points or no shape, and why in one line."""
+
+    subject: ScanSubject
+    failure: str
+
+
 def points_of(subject: ScanSubject, settings: RegisterSettings) -> Points:
     """Triangulate all frames. Raises DatasetError that names the camera which disagrees with the others most."""
     frames, cameras = subject.confidence.shape[:2]
@@ -108,12 +124,23 @@ def _check_cameras(
         )
 
 
-def shape_of(subject: ScanSubject, settings: RegisterSettings, out: Path, progress: Progress) -> dict[str, Any]:
+def begin(
+    subject: ScanSubject, points: Points, settings: RegisterSettings, out: Path, progress: Progress
+) -> Begun | NotBegun:
+    """Stage one, whatever comes of it."""
+    try:
+        return Begun(subject, points, shape_of(subject, points, settings, out, progress))
+    except DatasetError as error:
+        return NotBegun(subject, str(error))
+
+
+def shape_of(
+    subject: ScanSubject, points: Points, settings: RegisterSettings, out: Path, progress: Progress
+) -> dict[str, Any]:
     """Stage one, or what is kept of it: betas [10], the simple frames with their keypoints so far, what could not be used.
 
     Raises DatasetError where no simple scan can be used.
     """
-    points = points_of(subject, settings)
     chosen = _simple_frames(subject, points, settings)
     mark = _fingerprint(subject, settings, chosen)
     kept = _kept(out / WORK / "shape.json", mark)
@@ -144,10 +171,9 @@ def shape_of(subject: ScanSubject, settings: RegisterSettings, out: Path, progre
     return read_json(out / WORK / "shape.json")
 
 
-def pose_of(
-    subject: ScanSubject, frame: int, shape: dict[str, Any], settings: RegisterSettings, out: Path, progress: Progress
-) -> ScanResult:
+def pose_of(begun: Begun, frame: int, settings: RegisterSettings, out: Path, progress: Progress) -> ScanResult:
     """Stage two of one scan, or what is kept of it. What is wrong with the scan is its failure."""
+    subject, points, shape = begun
     path = out / WORK / f"{frame + 1:06d}.json"
     mark = _fingerprint(subject, settings, [frame], shape["betas"])
     kept = _kept(path, mark)
@@ -156,7 +182,6 @@ def pose_of(
         return ScanResult(
             frame, kept["failure"], kept["parameters"], kept["keypoints"], None if found is None else Accuracy(**found)
         )
-    points = points_of(subject, settings)
     registration = ScanRegistration(settings.model(), subject.cameras, settings.registration)
     try:
         scan = seen_scan(subject, frame, points, settings)
@@ -209,7 +234,7 @@ def _simple_frames(subject: ScanSubject, points: Points, settings: RegisterSetti
 def _fingerprint(
     subject: ScanSubject, settings: RegisterSettings, frames: list[int], betas: list[float] | None = None
 ) -> str:
-    """Of all that the result follows from, but for masks, of which only the size counts."""
+    """Of all that the result follows from."""
     told = dataclasses.asdict(settings)
     digest = hashlib.sha256(json.dumps([VERSION, told, betas], default=str, sort_keys=True).encode())
     if settings.hand_model is not None:
@@ -224,7 +249,7 @@ def _fingerprint(
         digest.update(sha256_of(subject.scans[frame]).encode())
         for camera in subject.cameras:
             mask = subject.mask(camera, frame)
-            digest.update(b"-" if mask is None else str(mask.stat().st_size).encode())
+            digest.update(b"-" if mask is None else sha256_of(mask).encode())
     return digest.hexdigest()
 
 

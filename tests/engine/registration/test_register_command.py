@@ -1,5 +1,6 @@
 import argparse
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from engine.progress import silent
 from engine.registration.command import add_arguments, run
 from engine.registration.destination import check_destination, describe_destination
 from engine.registration.subject_files import read_scan_subjects, write_keypoints
+from engine.registration.subject_work import Begun, RegisterSettings, points_of, pose_of, seen_scan
 from engine.registration.synthetic import SyntheticConfig, write_synthetic_set
 from engine.registration.synthetic_scan import ScanNoise
+from engine.registration.triangulation import triangulate
 
 SMALL = SyntheticConfig(
     subjects=1, scans=3, simple=1, cameras=4, width=306, height=256, hand_px=155, noise_px=(0.5, 1.0), misses=0.02
@@ -59,8 +62,13 @@ def arguments(*given):
 
 
 @pytest.mark.slow
-def test_a_set_is_registered_and_goes_on_where_it_stopped(made, tmp_path):
+def test_a_set_is_registered_and_goes_on_where_it_stopped(made, tmp_path, monkeypatch):
     out = tmp_path / "out"
+    triangulated = []
+    monkeypatch.setattr(
+        "engine.registration.subject_work.triangulate",
+        lambda *given: triangulated.append(given) or triangulate(*given),
+    )
     stages = []
 
     def stop_at_scans(fraction, message="", preview=None):
@@ -73,12 +81,23 @@ def test_a_set_is_registered_and_goes_on_where_it_stopped(made, tmp_path):
     kept = {path.name: path.stat().st_mtime_ns for path in (out / "0000" / "work").iterdir()}
     assert set(kept) == {"shape.json", "000001.json"} and not (out / "report.json").exists()
 
-    said = run(arguments(made, "-o", out, "--simple", "1"), silent)
-    assert said["registered"] == "2 of 3 scans" and "000003.ply" in said["table"]
+    assert len(triangulated) == 1
+
+    # a subject that cannot be begun is named, and the others are registered
+    two = shutil.copytree(made, tmp_path / "two")
+    shutil.copytree(two / "0000", two / "0001")
+    cameras = read_cameras(two / "0001" / "cameras.npy")
+    doubled = {
+        name: camera._replace(intrinsics=camera.intrinsics * [[2], [2], [1]]) for name, camera in cameras.items()
+    }
+    write_cameras(two / "0001" / "cameras.npy", doubled)
+    said = run(arguments(two, "-o", out, "--simple", "1"), silent)
+    assert said["registered"] == "2 of 6 scans" and "000003.ply" in said["table"]
     assert {name: (out / "0000" / "work" / name).stat().st_mtime_ns for name in kept} == kept
     report = json.loads((out / "report.json").read_text())
     assert report["mean"]["scan_recall_10mm"] > 0.99
-    assert "cannot be read as a mesh" in report["failed"][0]
+    assert "0001: cameras agree on" in report["failed"][0] and "cannot be read as a mesh" in report["failed"][1]
+    assert report["not_begun"] == ["0001"] and list(report["subjects"]) == ["0000"] and not (out / "0001").exists()
     assert report["subjects"]["0000"]["simple_frames"] == [1]
     assert report["subjects"]["0000"]["cameras"][4] == {
         "camera": "MCU_05", "detections": 0, "agreeing_share": None, "median_px": None
@@ -221,9 +240,24 @@ def test_counts_that_differ_and_names_that_are_no_frames_are_refused(subject):
         read_scan_subjects(subject)
 
 
-def test_masks_of_another_size_are_named(made, tmp_path):
-    from engine.registration.subject_work import RegisterSettings, points_of, seen_scan
+def test_a_scan_whose_mask_changed_is_done_again(subject, tmp_path):
+    from engine.avatar.texture_files import write_png8
 
+    mask = subject / "masks" / "MCU_01" / "000001.png"
+    mask.parent.mkdir(parents=True)
+    write_png8(mask, np.zeros((SMALL.height, SMALL.width), np.uint8))
+    whole = mask.read_bytes()
+    mask.write_bytes(b"x" * len(whole))
+    (tmp_path / "work").mkdir()
+    settings, read = RegisterSettings(), read_scan_subjects(subject)[0]
+    begun = Begun(read, points_of(read, settings), {"betas": [0.0] * 10})
+    first = pose_of(begun, 0, settings, tmp_path, silent)
+    assert str(mask) in first.failure and pose_of(begun, 0, settings, tmp_path, silent) == first
+    mask.write_bytes(whole)
+    assert "000001.ply" in pose_of(begun, 0, settings, tmp_path, silent).failure
+
+
+def test_masks_of_another_size_are_named(made, tmp_path):
     subject = read_scan_subjects(made)[0]
     name, camera = next(iter(subject.cameras.items()))
     subject.cameras[name] = Camera(camera.intrinsics, camera.world_to_camera, camera.height + 2, camera.width)
