@@ -53,20 +53,23 @@ FORMATS: dict[str, SetFormat] = {
 """In the order in which they are tried: each has files that those after it lack."""
 
 
-def format_of(root: Path) -> str:
-    """The name of the layout that a folder has. Raises DatasetError where it is none of them."""
+def format_of(root: Path, remedy: str = "give the set's top folder, or --format") -> str:
+    """The name of the layout that a folder has. Raises DatasetError where it is none of them, with a remedy for the user."""
     if not root.is_dir():
         raise DatasetError(f"{root} is not a folder: give the folder of a data set")
     for name, layout in FORMATS.items():
         if layout.fits(root):
             return name
-    packed = next(
-        (path for place in (root, root / "zips", root / "XR20B" / "zips") for path in place.glob("*.zip")), None
-    )
-    if packed is not None:
+    if (packed := packed_in(root)) is not None:
         raise DatasetError(f"{root} holds packed files ({packed.name}): unpack them first")
     known = ", ".join(layout.summary for layout in FORMATS.values())
-    raise DatasetError(f"{root} has none of the known layouts ({known}): give the set's top folder, or --format")
+    raise DatasetError(f"{root} has none of the known layouts ({known}): {remedy}")
+
+
+def packed_in(root: Path) -> Path | None:
+    """A packed file of a set in the places where the published ones have theirs."""
+    places = (root, root / "zips", root / "XR20B" / "zips")
+    return next((path for place in places for path in place.glob("*.zip")), None)
 
 
 def read_sequences(
@@ -80,7 +83,8 @@ def read_sequences(
     root = Path(root)
     if name != "auto" and name not in FORMATS:
         raise DatasetError(f"data set format {name!r} is unknown: use auto, {', '.join(FORMATS)}")
-    layout = FORMATS[format_of(root) if name == "auto" else name]
+    # who reads sets without a choice of layout has no --format to offer
+    layout = FORMATS[format_of(root, "give the set's top folder") if name == "auto" else name]
     if not root.is_dir():
         raise DatasetError(f"{root} is not a folder: give the folder of a data set")
     yield from layout.read(root, model, findings or Findings())

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..avatar.folder import Avatar, AvatarMesh
 from ..errors import AvatarError
 from ..hand.atlas import with_texture_charts
-from ..hand.model import HandModel
+from ..hand.model import HandModel, open_hand_model
 from ..lighting.color import linear_to_srgb
 from ..rendering.mesh import MeshTopology, mesh_topology
 from .config import HarpConfig
@@ -27,6 +27,10 @@ def template_of(avatar: Avatar, model: HandModel, levels: int = HarpConfig.subdi
     template = build_template(with_texture_charts(model), levels)
     mesh = avatar.mesh
     if not np.array_equal(np.asarray(mesh.faces), template.model.faces.cpu().numpy()):
+        if len(mesh.faces) == len(open_hand_model(template="forearm").faces) * 4**levels:
+            raise AvatarError(
+                f"{avatar.folder}: refine-poses does not take avatars made with --template forearm: give one made without"
+            )
         raise AvatarError(
             f"{avatar.folder}: its mesh is not the hand model's: give an avatar of --method harp, and --hand-model if it was "
             "made with one"

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..avatar.texture_files import write_png8
 from ..capture.command import options_from
-from ..datasets.formats import FORMATS
+from ..datasets.formats import FORMATS, packed_in
 from ..errors import InputError
 from ..hand.pose_files import PoseSequence, save_pose_file
 from ..progress import Progress, sub_progress
@@ -76,6 +76,7 @@ def read_video(args: argparse.Namespace, path: Path, progress: Progress) -> Hand
     if args.frames is not None and not 1 <= args.frames <= MOST_VIDEO_FRAMES:
         raise InputError(f"--frames {args.frames} is not between 1 and {MOST_VIDEO_FRAMES}: leave it out for all")
     if path.is_dir() and not holds_plain_frames(path):
+        check_holds_something(path)
         return video_of_sequence(path, options_from(args), args.frames)
     if path.suffix.lower() != ".json":
         return video_of_file(path, options_from(args), args.frames, progress)
@@ -89,8 +90,21 @@ def holds_plain_frames(folder: Path) -> bool:
     """Whether a folder holds a video's frames as pictures and is no data set."""
     from ..capture.video import PICTURE_SUFFIXES
 
-    known = any(layout.fits(folder) for layout in FORMATS.values())
-    return not known and any(path.suffix.lower() in PICTURE_SUFFIXES for path in folder.iterdir())
+    return not is_known_set(folder) and any(path.suffix.lower() in PICTURE_SUFFIXES for path in folder.iterdir())
+
+
+def is_known_set(folder: Path) -> bool:
+    """Whether a folder has the layout of a data set that is read."""
+    return any(layout.fits(folder) for layout in FORMATS.values())
+
+
+def check_holds_something(folder: Path) -> None:
+    """Raise InputError for a folder without pictures that is no data set, packed ones apart, which have their own message."""
+    if not is_known_set(folder) and packed_in(folder) is None:
+        raise InputError(
+            f"{folder} holds no pictures (.jpg, .png) and is no data set that is read: give a video, the folder of its frames, "
+            "or the set's top folder"
+        )
 
 
 def looks_in(folder: Path) -> Look:

@@ -51,8 +51,12 @@ def test_the_command_offers_the_layouts_that_there_are():
 
 
 def test_folders_of_no_layout(tmp_path):
-    with pytest.raises(DatasetError, match="has none of the known layouts"):
+    with pytest.raises(
+        DatasetError, match=r"has none of the known layouts .*: give the set's top folder, or --format$"
+    ):
         format_of(tmp_path)
+    with pytest.raises(DatasetError, match=r"has none of the known layouts .*: give the set's top folder$"):
+        list(read_sequences(tmp_path, None))
     (tmp_path / "0000.zip").write_bytes(b"PK")
     with pytest.raises(DatasetError, match=r"holds packed files \(0000\.zip\): unpack them first"):
         format_of(tmp_path)

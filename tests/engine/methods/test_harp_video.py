@@ -16,7 +16,7 @@ from engine.hand.model import open_hand_model
 from engine.hand.pose_files import PoseSequence, load_pose_file, save_pose_file
 from engine.methods.avatar_template import regressor_for, template_of
 from engine.methods.config import HarpConfig, VideoSchedule
-from engine.methods.harp_model import GeometryParameters, pose_hand
+from engine.methods.harp_model import GeometryParameters, build_template, pose_hand
 from engine.methods.harp_video import evenly, held_out_frames, personalize_video
 from engine.methods.harp_video_command import poses_of
 from engine.methods.output import write_personalised
@@ -124,6 +124,11 @@ def test_an_avatar_is_its_own_template(folder):
     assert torch.allclose(posed.joints, wanted.joints, atol=1e-5)
     with pytest.raises(AvatarError, match="mesh is not the hand model's"):
         template_of(avatar, open_hand_model("right"), 1)
+    for levels in (0, 1):
+        arm = build_template(open_hand_model(template="forearm"), levels).model
+        longer = dataclasses.replace(avatar, mesh=dataclasses.replace(avatar.mesh, faces=arm.faces.numpy()))
+        with pytest.raises(AvatarError, match="refine-poses does not take avatars made with --template forearm"):
+            template_of(longer, open_hand_model("right"), levels)
 
 
 def test_regressor_takes_vertices_to_joints():

@@ -285,7 +285,8 @@ def test_refined_poses_are_captures_or_a_pose_file(tmp_path):
         (["clip.mp4", "--hold-out", "1"], "--hold-out 1 leaves no frames to fit"),
         (["clip.mp4", "--frames", "601"], "--frames 601 is not between 1 and 600"),
         (["clip.mp4", "--device", "cuda"], "--device cuda"),
-        (["folder"], "folder has none of the known layouts"),
+        (["folder"], "folder holds no pictures (.jpg, .png) and is no data set that is read"),
+        (["packed"], "packed holds packed files (set.zip): unpack them first"),
         (["photo.png", "--hold-out", "3"], "--hold-out 3 is for videos"),
         (["clip.mp4"], "clip.mp4 is not a video that can be read"),
     ],
@@ -295,6 +296,8 @@ def test_what_cannot_be_fitted(tmp_path, monkeypatch, capsys, arguments, says):
     (tmp_path / "clip.mp4").write_bytes(b"no video")
     (tmp_path / "photo.png").write_bytes(b"no photo")
     (tmp_path / "folder").mkdir()
+    (tmp_path / "packed").mkdir()
+    (tmp_path / "packed" / "set.zip").write_bytes(b"PK")
     assert main(["personalize", *arguments, "--method", "harp", "-o", "a.palmhand", "--progress", "none"]) == 2
     message = capsys.readouterr().err
     assert message.count("\n") == 1 and says in message and not (tmp_path / "a.palmhand").exists()
