@@ -15,6 +15,7 @@ DEFAULT_METHODS = {
     "palm-interhand": "palm,harp,mean",
     "harp-video": "palm,harp,harp-video,mean",
 }
+ABLATIONS = ("palm-raw", "palm-published", "palm-no-light", "palm-no-normals")
 LEAST_PX = 32
 EVALUATING_SHARE = 0.9
 """Of the progress bar."""
@@ -32,8 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--methods",
         metavar="A,B,…",
-        help=f"default: {DEFAULT_METHODS['palm-interhand']}, for harp-relit {DEFAULT_METHODS['harp-relit']}; "
-        "also the ablations palm-raw, palm-published, palm-no-light, palm-no-normals",
+        help="default: "
+        + "; ".join(f"{names} for {protocol}" for protocol, names in DEFAULT_METHODS.items())
+        + f"; also the ablations {', '.join(ABLATIONS)}",
     )
     parser.add_argument(
         "-o",
@@ -83,7 +85,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--frames", type=int, metavar="N", help="evaluation frames of a sequence, evenly chosen (default: all)"
     )
     parser.add_argument(
-        "--size", type=int, default=256, metavar="PX", help="longer side of compared pictures (default 256)"
+        "--size",
+        type=int,
+        metavar="PX",
+        help="longer side of compared pictures (default: "
+        + ", ".join(f"{protocol.longest_px} for {name}" for name, protocol in PROTOCOLS.items())
+        + ")",
     )
     parser.add_argument("--vgg16", type=Path, help="torchvision's VGG-16 weights, for LPIPS and the perceptual term")
     parser.add_argument("--lpips", type=Path, help="LPIPS's v0.1 vgg.pth, with --vgg16")
@@ -116,10 +123,11 @@ def run(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
 def _evaluated(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     from ..files import write_json
     from ..methods.open_prior import prior_folder
+    from ..training.ms_ssim import LEAST_PX as MS_SSIM_LEAST_PX
     from .avatar_picture import PictureConfig
     from .packages import metric_package
     from .personalisers import METHODS, check_methods
-    from .report import report_of
+    from .report import all_scores, report_of
     from .run import evaluate_all
     from .sets import read_set
     from .settings import MakingConfig, hand_model_of
@@ -138,7 +146,8 @@ def _evaluated(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     )
     check_methods(methods, making)
     fits_light = args.test_light == "fitted"
-    pictures = PictureConfig(longest_px=args.size, seed=args.seed)
+    size = protocol.longest_px if args.size is None else args.size
+    pictures = PictureConfig(longest_px=size, seed=args.seed)
     config = ProtocolConfig(
         making, pictures, args.frames, protocol, args.alexnet, args.lpips_alex, fits_light, args.test_pose == "refined"
     )
@@ -146,9 +155,10 @@ def _evaluated(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     found = read_set(args.dataset, protocol, hand_model_of(making), args.sequences, args.masks)
     out = _folder(args.output)
     results = evaluate_all(found.sequences, methods, out, config, args.workers, progress)
-    kept_out = ("verb", "verbose", "progress", "workers", "parent_pipe", "report_only")
+    kept_out = ("verb", "verbose", "progress", "workers", "parent_pipe", "report_only", "output")
     settings = {name: value for name, value in vars(args).items() if name not in kept_out} | {
-        "methods": ",".join(methods)
+        "methods": ",".join(methods),
+        "size": size,
     }
     notes = list(found.notes)
     if fits_light:
@@ -159,6 +169,10 @@ def _evaluated(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         notes.append("LPIPS is missing: it needs weights that do not ship; give --vgg16 and --lpips")
     if networks.alex is None and "lpips_alex" in protocol.scores:
         notes.append("LPIPS alex is missing: it needs weights that do not ship; give --alexnet and --lpips-alex")
+    if "ms_ssim" in protocol.scores and any("ms_ssim" not in scores for scores in all_scores(results)):
+        notes.append(
+            f"MS-SSIM is missing of pictures under {MS_SSIM_LEAST_PX} pixels: its five scales need that many on the shorter side"
+        )
     report = report_of(results, methods, settings, notes, protocol)
     write_json(out / "report.json", report)
     return report

@@ -12,6 +12,7 @@ from ..files import read_json
 from ..progress import Progress, silent, sub_progress
 from .measures import MEASURES, mean_scores
 from .page_images import Pair, Window, as_text, encoded, fitting, read_pair, window_of
+from .page_texts import setting_rows, without_folders
 from .personalisers import METHODS
 from .protocols import Protocol
 from .report import Column, best_methods, columns_of, units_of
@@ -48,7 +49,8 @@ class _Part(NamedTuple):
 
 def page_data(out: Path, report: Mapping[str, Any], protocol: Protocol, progress: Progress = silent) -> dict[str, Any]:
     """What `page.js` reads. Pictures and turntables come from the report's folder. Raises InputError for one that is missing."""
-    units, methods = units_of(report), report["methods"]
+    methods, settings = report["methods"], report["settings"]
+    units = [_without_folders(unit, settings) for unit in units_of(report)]
     names = list(dict.fromkeys(unit.sequence for unit in units))
     done = sum(len(unit.frames) + 1 for unit in units if unit.failed is None) * (1 + 1 / max(1, len(methods)))
     share = min(1.0, MOST_PICTURES / max(1, done))
@@ -65,7 +67,7 @@ def page_data(out: Path, report: Mapping[str, Any], protocol: Protocol, progress
     shown = [column for column in columns_of(protocol, summaries) if column.score not in protocol.published]
     return {
         "columns": [*(_column(column, methods) for column in shown), _SECONDS],
-        "published": _published(protocol, methods),
+        "published": _published(protocol, methods) | {"size": settings.get("size")},
         "captions": CAPTIONS[protocol.in_box],
         "methods": [
             {
@@ -78,11 +80,15 @@ def page_data(out: Path, report: Mapping[str, Any], protocol: Protocol, progress
         ],
         "measures": {name: measure._asdict() for name, measure in MEASURES.items() if _used(name, units)},
         "sequences": [part.entry for part in parts],
-        "notes": report["notes"],
+        "notes": [without_folders(note, settings) for note in report["notes"]],
         "protocol": _described(protocol),
-        "settings": [[str(name).replace("_", " "), _text(value)] for name, value in report["settings"].items()],
+        "settings": setting_rows(settings),
         "images": images,
     }
+
+
+def _without_folders(unit: UnitResult, settings: Mapping[str, Any]) -> UnitResult:
+    return unit if unit.failed is None else unit._replace(failed=without_folders(unit.failed, settings))
 
 
 def _published(protocol: Protocol, methods: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,7 +204,3 @@ def _described(protocol: Protocol) -> list[list[str]]:
     background = {0.0: "black", 1.0: "white"}.get(protocol.background, str(protocol.background))
     texts = ("name", "about", "source", "training", "judged", "light", "pose", "mask", "crop")
     return [[name, str(getattr(protocol, name))] for name in texts] + [["background", background]]
-
-
-def _text(value: Any) -> str:
-    return "–" if value is None else str(value)

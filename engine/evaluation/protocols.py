@@ -48,6 +48,8 @@ class Protocol:
     """Training pictures that a one-photo method gets."""
     held_out: float = 0.0
     """Share of a sequence's moments, its last ones, that no method sees."""
+    longest_px: int = 256
+    """Longer side of compared pictures where nothing else is asked for; smaller ones stay as they are."""
     lit_frames: bool = False
     """Whether the set says each picture's true light."""
 
@@ -111,6 +113,7 @@ HARP_VIDEO = Protocol(
              ("HARP, table 7 (held out)", (("iou", 0.870), ("l1", 0.029), ("lpips_alex_01", 0.105), ("ms_ssim", 0.831)))),
     compared=(("seen", "seen"), ("unseen", "held out")),
     held_out=0.2,
+    longest_px=448,  # as HARP's pictures
 )  # fmt: skip
 
 PROTOCOLS = {protocol.name: protocol for protocol in (PALM_INTERHAND, HARP_RELIT, HARP_VIDEO)}

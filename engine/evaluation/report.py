@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from .frame_scores import Scores
 from .measures import MEASURES, mean_scores
 from .protocols import HARP_RELIT, PROTOCOLS, Protocol
 from .unit import UnitResult
@@ -34,6 +35,11 @@ def columns_of(protocol: Protocol, summaries: Sequence[Mapping[str, Any]]) -> li
     wanted += [Column(MEASURES[name].title, "light", name) for name in LIGHT_SCORES]
     wanted += [Column(MEASURES[name].title, "unseen", name) for name in protocol.published]
     return [column for column in wanted if any(column.score in summary[column.part] for summary in summaries)]
+
+
+def all_scores(results: Sequence[UnitResult]) -> list[Scores]:
+    """Of every picture, seen and judged."""
+    return [scores for result in results for scores in (*result.seen_frames.values(), *result.frames.values())]
 
 
 def method_summary(results: Sequence[UnitResult]) -> dict[str, Any]:

@@ -71,9 +71,10 @@ function summary() {
   place.append(table(data.columns, methodRows(data.columns), "Method"));
   place.append(make("p", {class: "quiet"}, "Means over sequences of each sequence's mean, over the judged pictures; bold: the best " +
     "as printed. A column's name sorts by it, and says what it is where the pointer rests."));
-  const {columns, rows} = data.published;
+  const {columns, rows, size} = data.published;
   if (columns.length) {
-    place.append(make("h3", {}, "Beside the paper's numbers, computed as its released code does"));
+    place.append(make("h3", {}, "Beside the paper's numbers, computed as its released code does" +
+      (size ? `, of pictures whose longer side has at most ${size} pixels` : "")));
     place.append(table(columns, rows.map(row => ({
       name: row.name, about: row.about || (row.ours ? "" : "as the paper prints it, of other pictures"), ceiling: !row.ours || row.name === "truth",
       cells: columns.map(column => ({value: row.values[column.score], text: number(row.values[column.score], column.score)})),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 
 import pytest
 from PIL import Image
 
 from engine.cli import main
+from engine.evaluation.command import ABLATIONS, DEFAULT_METHODS, add_arguments
+from engine.evaluation.personalisers import METHODS
+from engine.evaluation.protocols import PROTOCOLS
 
 
 def arguments(relit_set, out, *more):
@@ -20,11 +24,15 @@ def test_report_table_and_sheet(relit_set, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "PSNR" in shown
     assert "LPIPS is missing" in shown
+    assert "MS-SSIM is missing of pictures under 176 pixels" in shown
     report = json.loads((out / "report.json").read_text())
     summary = report["methods"]["truth"]
     assert (summary["sequences"], summary["pictures"]) == (1, 2)
     assert summary["unseen"]["psnr_db"] > 26
     assert summary["median"]["delta_e"] < 1
+    assert (report["settings"]["size"], "output" in report["settings"]) == (64, False)
+    assert "of pictures whose longer side" in (out / "report.html").read_text()
+    assert str(relit_set) not in (out / "report.html").read_text()
     with Image.open(out / "sheets" / "relit_00.png") as sheet:
         # the seen one, its albedo, two frames, the last one's albedo; truth and one method, each with its caption
         assert sheet.size == (5 * 64, 2 * (64 + 22))
@@ -85,6 +93,18 @@ def test_the_page_is_made_anew_from_the_report_alone(relit_set, tmp_path, capsys
     (out / "report.json").unlink()
     assert main(again) == 2
     assert "report.json does not exist" in capsys.readouterr().err
+
+
+def test_the_help_names_every_method_and_protocol(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1000")  # no line is broken at a hyphen
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    told = {name for names in DEFAULT_METHODS.values() for name in names.split(",")} | set(ABLATIONS)
+    assert told == set(METHODS)
+    assert set(DEFAULT_METHODS) == set(PROTOCOLS)
+    shown = " ".join(parser.format_help().split())
+    assert f"{DEFAULT_METHODS['harp-video']} for harp-video" in shown
+    assert "448 for harp-video" in shown
 
 
 def test_a_set_has_to_be_given(tmp_path, capsys):

@@ -15,6 +15,7 @@ from engine.errors import InputError
 from engine.evaluation.page import page_text, script_json
 from engine.evaluation.page_data import page_data, turntable_path
 from engine.evaluation.page_images import encoded, fitting, read_pair, window_of
+from engine.evaluation.page_texts import last_name, setting_rows, without_folders
 from engine.evaluation.pages import write_pages
 from engine.evaluation.protocols import HARP_RELIT
 from engine.evaluation.report import report_of
@@ -83,6 +84,23 @@ def test_the_page_holds_everything_and_asks_for_nothing(page, report):
     assert "default-src 'none'" in text
     assert not re.search(r"(?:src|href)=\"?https?:", text)
     assert (page.parent / "sheets" / "relit_00.png").is_file()
+
+
+def test_folders_of_the_machine_stay_out_of_the_page():
+    settings = {
+        "dataset": "/home/a b/sets/relit",
+        "masks": "C:\\sets\\masks",
+        "prior": "open",
+        "size": 64,
+        "seed": None,
+    }
+    rows = [["dataset", "relit"], ["masks", "masks"], ["prior", "open"], ["size", "64"], ["seed", "–"]]
+    assert setting_rows(settings) == rows
+    assert (
+        without_folders("left out: /home/a b/sets/relit/one.png is open", settings) == "left out: relit/one.png is open"
+    )
+    assert without_folders("sets", {"dataset": "sets"}) == "sets"
+    assert last_name("/") == "/"
 
 
 def test_hostile_texts_stay_texts():
