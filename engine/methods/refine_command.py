@@ -12,6 +12,9 @@ from ..files import check_output
 from ..progress import Progress, sub_progress
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from ..capture.capture_file import Capture, Quality
     from .harp_video_input import HandVideo
     from .pose_refinement import RefinedPoses
 
@@ -73,10 +76,14 @@ def run(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
 
 
 def write_refined(path: Path, found: RefinedPoses, video: HandVideo, betas: Any, force: bool) -> None:
-    """A capture file with masks where the name ends in captures.json, else a file of poses."""
+    """A capture file with masks where the name ends in captures.json, else a file of poses.
+
+    A capture file has a place for every frame, so that it goes with its video: those that were not refined are null. Raises
+    InputError where a number is beyond such files, OutputError.
+    """
     import dataclasses
 
-    from ..capture.capture_file import Capture, write_captures
+    from ..capture.capture_file import MAX_FRAMES, write_captures
     from ..hand.pose_files import PoseSequence, save_pose_file
 
     if not path.name.endswith("captures.json"):
@@ -84,9 +91,11 @@ def write_refined(path: Path, found: RefinedPoses, video: HandVideo, betas: Any,
         poses = PoseSequence(found.global_orient, found.hand_pose, found.transl, betas, side, video.fps)
         save_pose_file(path, poses, video.numbers)
         return
-    last = max(video.numbers) + 1
-    captures: list[Capture | None] = [None] * last
-    masks: list[Any] = [None] * last
+    count = max(video.numbers) + 1
+    if count > MAX_FRAMES:
+        raise InputError(f"{path}: a capture file ends at frame {MAX_FRAMES - 1}, not {count - 1}: write poses.npz")
+    captures: list[Capture | None] = [None] * count
+    masks: list[Any] = [None] * count
     for place, (number, (_, mask)) in enumerate(zip(video.numbers, video.pictures(), strict=True)):
         captures[number] = dataclasses.replace(
             video.captures[place],
@@ -95,7 +104,19 @@ def write_refined(path: Path, found: RefinedPoses, video: HandVideo, betas: Any,
             hand_pose=found.hand_pose[place],
             transl=found.transl[place],
             joints_3d=found.keypoints[place],
-            quality=dataclasses.replace(video.captures[place].quality, mask_iou=float(found.overlap[place])),
+            quality=quality_of(video.captures[place], found.keypoints[place], float(found.overlap[place])),
         )
         masks[number] = mask
     write_captures(path, captures, masks, video.fps, force)
+
+
+def quality_of(capture: Capture, keypoints: np.ndarray, overlap: float) -> Quality:
+    """How well refined keypoints [21,3] explain what the capture's detector saw; its metric keypoints are no longer known."""
+    import numpy as np
+
+    from ..capture.capture_file import Quality
+    from ..hand.cameras import project
+
+    off = np.linalg.norm(project(keypoints, capture.K) - capture.keypoints_2d, axis=-1).mean()
+    size = np.linalg.norm(np.ptp(capture.keypoints_2d, axis=0))
+    return Quality(float(off), float(off / max(size, 1e-6)), overlap, None)

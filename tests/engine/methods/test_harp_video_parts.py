@@ -279,6 +279,32 @@ def test_refined_poses_are_captures_or_a_pose_file(tmp_path):
     assert np.allclose(load_pose_file(tmp_path / "poses.npz").transl, place)
 
 
+def test_refined_captures_keep_their_frames_and_no_old_numbers(tmp_path):
+    """A capture file has the video's frames in their places, and its quality is that of the new poses."""
+    made = make_video(3)
+    kept = [
+        dataclasses.replace(capture, frame=number)
+        for capture, number in zip(made.video.captures, (0, 2, 5), strict=True)
+    ]
+    video = made.video._replace(captures=kept)
+    points = np.stack([capture.joints_3d for capture in kept])
+    seen = points[1] @ kept[1].K.T
+    kept[1] = dataclasses.replace(kept[1], keypoints_2d=seen[:, :2] / seen[:, 2:] - [4.0, 3.0])
+    found = RefinedPoses(np.zeros((3, 3)), np.zeros((3, 45)), np.zeros((3, 3)), points, np.zeros(3), np.full(3, 0.8))
+    write_refined(tmp_path / "captures.json", found, video, np.zeros(10), False)
+    captures, _ = read_captures(tmp_path / "captures.json")
+    assert [capture and capture.frame for capture in captures] == [0, None, 2, None, None, 5]
+    assert captures[0].quality.reprojection_px < 1e-3 and captures[0].quality.joints_3d_error_mm is None
+    size = np.linalg.norm(np.ptp(kept[1].keypoints_2d, axis=0))
+    assert captures[2].quality.reprojection_px == pytest.approx(5)
+    assert captures[2].quality.reprojection_relative == pytest.approx(5 / size)
+    write_refined(tmp_path / "poses.npz", found, video, np.zeros(10), False)
+    assert len(load_pose_file(tmp_path / "poses.npz")) == 6
+    late = video._replace(captures=[*kept[:2], dataclasses.replace(kept[2], frame=200_000)])
+    with pytest.raises(InputError, match="a capture file ends at frame 199999, not 200000: write poses"):
+        write_refined(tmp_path / "late.captures.json", found, late, np.zeros(10), False)
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
