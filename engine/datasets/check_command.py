@@ -30,13 +30,13 @@ def run(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     from ..errors import DatasetError
     from ..files import check_output, write_json
     from ..hand.model import load_hand_model
-    from .check_set import check_set, told_now_and_then
+    from .check_set import check_set
     from .set_files import Findings
 
     if args.report is not None:
         check_output(args.report, force=True)
     model = None if args.hand_model is None else load_hand_model(args.hand_model)
-    findings = Findings(keep_incomplete=True, watch=told_now_and_then(progress))
+    findings = Findings(keep_incomplete=True)
     report = check_set(args.folder, findings, progress, args.format, model, not args.headers)
     usable = report.frames > 0 and report.decoded != 0
     result = {"folder": str(args.folder), "usable": usable, **report.as_dict(findings)}

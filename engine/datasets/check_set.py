@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from ..hand.cameras import project
 from ..hand.mano import hand_forward
 from ..hand.model import HandModel
 from ..progress import Progress
+from .check_progress import CheckProgress
 from .formats import FORMATS, format_of
 from .hand_sequence import HandFrame, HandSequence, load_pixels
 from .interhand import complete_palm_sequences
@@ -31,7 +30,6 @@ OUTSIDE = 0.5
 """Of a hand's keypoints; a frame that has more of them outside its picture does not show the hand, or has another camera."""
 FAR_M = 0.02
 """Mean distance between annotated joints and the posed model's, from which on conventions or releases are mixed."""
-TOLD_EVERY_S = 0.3
 POSED_FRAMES = 200
 """Of a sequence, at most, whose joints are compared with the posed model's."""
 
@@ -88,10 +86,10 @@ def check_set(
     model: HandModel | None = None,
     pixels: bool = True,
 ) -> SetReport:
-    """Read a set whole; problems go to `findings`, which has to keep incomplete parts.
+    """Read a set whole; problems go to `findings`, which has to keep incomplete parts, and whose watch tells `progress`.
 
     model: MANO, with which annotated joints are compared with posed ones. pixels: decode every picture. Raises DatasetError
-    for a folder that is no set.
+    for a folder that is no set, Cancelled.
     """
     found = format_of(root) if name == "auto" else name
     if not root.is_dir():
@@ -99,16 +97,19 @@ def check_set(
     report = SetReport(found, decoded=0 if pixels else None)
     layout = FORMATS[found]
     progress(0.0, f"reading {layout.summary}")
+    told = CheckProgress(progress, root, pixels)
+    findings.watch = told.watch
     moments: set[tuple[str, int]] = set()
     for sequence in layout.read(root, model if layout.needs_mano else None, findings):
-        _count(report, sequence)
+        _count(report, sequence, told)
         moments |= {(sequence.name, number) for number in sequence.numbers}
         _look_at_keypoints(sequence, findings)
         if model is not None and layout.needs_mano:
             _compare_joints(report, sequence, model, findings)
-        progress(0.0, f"sequence {report.sequences}: {plural(len(sequence), 'picture')}")
+        told.tell(f"sequence {report.sequences}: {plural(len(sequence), 'picture')}")
         if pixels:
-            for _, problem in decoded(sequence.frames, _load, _quiet(progress, report.sequences)):
+            for frame, problem in decoded(sequence.frames, _load, _quiet(told, report.sequences)):
+                told.read_frame(frame)
                 if problem is None:
                     report.decoded = (report.decoded or 0) + 1
                 else:
@@ -120,31 +121,17 @@ def check_set(
         ] = 1
     if found == "palm":
         _look_at_quality(report, root, moments, findings)
-        _look_at_scans(report, root, findings, progress, pixels)
+        _look_at_scans(report, root, findings, told, pixels)
     return report
 
 
-def told_now_and_then(progress: Progress) -> Callable[[], None]:
-    """A watch of findings: tells how many files were looked at, and can cancel, a few times a second."""
-    looked, last = 0, time.monotonic()
+def _quiet(told: CheckProgress, number: int) -> Progress:
+    """How much of a sequence is done is not how much of the set is: its number is told, and that work can be cancelled."""
 
-    def watch() -> None:
-        nonlocal looked, last
-        looked += 1
-        if time.monotonic() - last >= TOLD_EVERY_S:
-            last = time.monotonic()
-            progress(0.0, f"reading: {looked} pictures so far")
+    def quiet(_: float, message: str = "", preview: Path | None = None) -> None:
+        told.tell(f"sequence {number}: {message}", preview)
 
-    return watch
-
-
-def _quiet(progress: Progress, number: int) -> Progress:
-    """How much is still to come is unknown: the number of the sequence is told, and that work can be cancelled."""
-
-    def told(_: float, message: str = "", preview: Path | None = None) -> None:
-        progress(0.0, f"sequence {number}: {message}", preview=preview)
-
-    return told
+    return quiet
 
 
 def _load(frame: HandFrame) -> None:
@@ -153,7 +140,7 @@ def _load(frame: HandFrame) -> None:
         raise DatasetError(f"{frame.mask} shows no hand: copy it again, or leave the frame out")
 
 
-def _count(report: SetReport, sequence: HandSequence) -> None:
+def _count(report: SetReport, sequence: HandSequence, told: CheckProgress) -> None:
     report.sequences += 1
     report.frames += len(sequence)
     report.moments += len(sequence.numbers)
@@ -161,6 +148,7 @@ def _count(report: SetReport, sequence: HandSequence) -> None:
     report.hand_models.add(sequence.hand_model)
     report.cameras.update(sequence.cameras)
     for frame in sequence.frames:
+        told.found_frame(frame)
         report.sizes[f"{frame.width}×{frame.height}"] += 1
         report.masks += frame.mask is not None
         report.normals += frame.normal is not None
@@ -231,9 +219,10 @@ def _look_at_quality(report: SetReport, root: Path, moments: set[tuple[str, int]
         report.notes[f"{QUALITY_FILE} judges {judged} of {len(moments)} moments"] = 1
 
 
-def _look_at_scans(report: SetReport, root: Path, findings: Findings, progress: Progress, read: bool) -> None:
+def _look_at_scans(report: SetReport, root: Path, findings: Findings, told: CheckProgress, read: bool) -> None:
     scans = findings.attempt(find_scans, root, findings) or ()
     for place, scan in enumerate(scans):
-        progress(place / len(scans), f"scan {place + 1} of {len(scans)}")
+        told.tell(f"scan {place + 1} of {len(scans)}")
         if not read or findings.attempt(read_palm_scan, scan) is not None:
             report.scans += 1
+        told.read_scan()

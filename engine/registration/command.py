@@ -30,7 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--leave-out-camera", action="append", default=[], metavar="NAME", help="a camera not to use; may come again"
     )
     parser.add_argument(
-        "--inlier-px", type=float, metavar="PX", help="reprojection error of a good keypoint (default: 0.6 %%)"
+        "--inlier-px",
+        type=float,
+        metavar="PX",
+        help="largest reprojection error of a good keypoint (default: 0.6 %% of the picture's longer side)",
     )
     parser.add_argument("--no-outlines", action="store_true", help="do not use masks")
     parser.add_argument("--workers", type=int, default=1, metavar="N", help="scans at the same time (default 1)")

@@ -16,7 +16,7 @@ from published_hands import hand_with_mean
 from published_sets import make_harp, make_interhand, write_subject
 
 from engine.cli import main
-from engine.datasets.check_set import check_set, told_now_and_then
+from engine.datasets.check_set import check_set
 from engine.datasets.set_files import Findings
 from engine.errors import Cancelled, DatasetError
 from engine.progress import silent
@@ -135,9 +135,22 @@ def test_reading_headers_can_be_cancelled_too(interhand, monkeypatch):
         if "pictures so far" in message:
             raise Cancelled
 
-    monkeypatch.setattr("engine.datasets.check_set.TOLD_EVERY_S", 0.0)
+    monkeypatch.setattr("engine.datasets.check_progress.TOLD_EVERY_S", 0.0)
     with pytest.raises(Cancelled):
-        check_set(interhand, Findings(True, told_now_and_then(cancel)), silent, pixels=False)
+        check_set(interhand, Findings(True), cancel, pixels=False)
+
+
+@pytest.mark.parametrize("pixels", [True, False])
+def test_progress_goes_forward_over_all_sequences(tmp_path, monkeypatch, pixels):
+    monkeypatch.setattr("engine.datasets.check_progress.TOLD_EVERY_S", 0.0)
+    for name in ("1", "2", "3", "4"):
+        make_harp(tmp_path / name, numbers=(1, 2), side_px=64)
+    told = []
+    check_set(tmp_path, Findings(True), lambda fraction, message="", preview=None: told.append(fraction), pixels=pixels)
+    assert told == sorted(told) and told[0] == 0.0
+    # a picture of three is no frame's; last told before the fourth sequence's pictures are decoded
+    assert told[-1] == pytest.approx(0.2 * 2 / 3 + 0.8 * 2 / 3 * 3 / 4 if pixels else 2 / 3)
+    assert len(set(told)) > 4
 
 
 def test_command_tells_a_line_a_problem(interhand, tmp_path, capsys):
