@@ -17,16 +17,16 @@ HEADERS_SHARE = 0.2
 
 
 class CheckProgress:
-    """Tells a progress callback the share of a folder's pictures and scans that were looked at and read; goes only forward.
+    """Tells a progress callback the share of a folder's files that were opened, then of the frames that were decoded.
 
-    Files that belong to no frame are never read: a set that has many of them ends before the bar does.
+    Files that belong to no frame are never opened: opening a set that has many of them ends before its part of the bar.
     """
 
     def __init__(self, progress: Progress, root: Path, pixels: bool):
         """pixels: pictures are decoded, not only opened. Raises Cancelled."""
         self.progress = progress
         self.headers = HEADERS_SHARE if pixels else 1.0
-        self.opened = self.found = self.read = 0
+        self.opened = self.found = self.frames = self.decoded = 0
         self.furthest, self.last = 0.0, time.monotonic()
         self.files = 0
         for _, _, names in os.walk(root):
@@ -40,26 +40,20 @@ class CheckProgress:
 
     def found_frame(self, frame: HandFrame) -> None:
         """One more frame is known, with its headers read."""
-        self.found += _files_of(frame)
+        self.frames += 1
+        self.found += sum(path is not None for path in (frame.image, frame.mask, frame.normal, frame.silhouette))
 
-    def read_frame(self, frame: HandFrame) -> None:
-        """Its pictures were decoded."""
-        self.read += _files_of(frame)
-
-    def read_scan(self) -> None:
-        self.found += 1
-        self.read += 1
+    def decoded_frame(self) -> None:
+        """The pictures of one more frame were decoded, after all frames were found."""
+        self.decoded += 1
 
     def tell(self, message: str, preview: Path | None = None) -> None:
-        known, read = (min(count / max(self.files, 1), 1.0) for count in (max(self.opened, self.found), self.read))
-        self.furthest = max(self.furthest, self.headers * known + (1 - self.headers) * read)
+        opened = 1.0 if self.decoded else min(max(self.opened, self.found) / max(self.files, 1), 1.0)
+        decoded = self.decoded / max(self.frames, 1)
+        self.furthest = max(self.furthest, self.headers * opened + (1 - self.headers) * decoded)
         self.progress(self.furthest, message, preview=preview)
 
     def _now_and_then(self, message: str) -> None:
         if time.monotonic() - self.last >= TOLD_EVERY_S:
             self.last = time.monotonic()
             self.tell(message)
-
-
-def _files_of(frame: HandFrame) -> int:
-    return sum(path is not None for path in (frame.image, frame.mask, frame.normal, frame.silhouette))

@@ -100,20 +100,22 @@ def check_set(
     told = CheckProgress(progress, root, pixels)
     findings.watch = told.watch
     moments: set[tuple[str, int]] = set()
+    sequences = []
     for sequence in layout.read(root, model if layout.needs_mano else None, findings):
+        sequences.append(sequence)
         _count(report, sequence, told)
         moments |= {(sequence.name, number) for number in sequence.numbers}
         _look_at_keypoints(sequence, findings)
         if model is not None and layout.needs_mano:
             _compare_joints(report, sequence, model, findings)
         told.tell(f"sequence {report.sequences}: {plural(len(sequence), 'picture')}")
-        if pixels:
-            for frame, problem in decoded(sequence.frames, _load, _quiet(told, report.sequences)):
-                told.read_frame(frame)
-                if problem is None:
-                    report.decoded = (report.decoded or 0) + 1
-                else:
-                    findings.complain(problem)
+    for number, sequence in enumerate(sequences if pixels else ()):
+        for _, problem in decoded(sequence.frames, _load, _quiet(told, number + 1)):
+            told.decoded_frame()
+            if problem is None:
+                report.decoded = (report.decoded or 0) + 1
+            else:
+                findings.complain(problem)
     if found == "interhand":
         complete = len(complete_palm_sequences(root))
         report.notes[
@@ -225,4 +227,3 @@ def _look_at_scans(report: SetReport, root: Path, findings: Findings, told: Chec
         told.tell(f"scan {place + 1} of {len(scans)}")
         if not read or findings.attempt(read_palm_scan, scan) is not None:
             report.scans += 1
-        told.read_scan()
