@@ -21,6 +21,7 @@ import numpy as np
 from ..errors import PoseFileError
 from ..files import atomic_file, read_json, write_json
 from ..outside import numbers
+from .pose_gaps import bridged
 from .safe_pickle import load_object_array, load_pickle
 
 _ALIASES = {
@@ -161,9 +162,6 @@ def poses_from_fields(raw: Mapping[str, Any], source: str, hands_mean: np.ndarra
 
 def _in_time(poses: PoseSequence, numbered: np.ndarray | None, source: str) -> PoseSequence:
     """Poses of frames `numbered` [T] → one for every frame from the first to the last."""
-    # the module that joins files of frames bridges their gaps too, and imports this one
-    from .pose_sources import _bridged
-
     if numbered is None:
         return poses
     rising = numbered.shape == (len(poses),) and bool((np.diff(numbered) > 0).all())
@@ -177,7 +175,7 @@ def _in_time(poses: PoseSequence, numbered: np.ndarray | None, source: str) -> P
         notes.append(f"the first pose is of its video's frame {int(numbered[0])}")
     if missing := int(at[-1]) + 1 - len(at):
         notes.append(f"{missing} left-out frame{'s were' if missing > 1 else ' was'} bridged")
-    return replace(_bridged(poses, at), notes=tuple(notes))
+    return replace(bridged(poses, at), notes=tuple(notes))
 
 
 def _first(raw: Mapping[str, Any], names: tuple[str, ...]) -> Any:
