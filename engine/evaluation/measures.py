@@ -40,10 +40,12 @@ MEASURES: dict[str, Measure] = {
     "normal_deg": Measure("normal °", 2, False, "mean angle between the shapes' normals"),
     "mapped_normal_deg": Measure("normal ° mapped", 2, False, "the same with the normal map"),
     "surface_mm": Measure("surface mm", 2, False, "mean distance between the surfaces, both ways"),
-    "pa_mpvpe_mm": Measure("PA-MPVPE mm", 2, False, "vertices, after alignment with scale"),
-    "mpvpe_mm": Measure("MPVPE mm", 2, False, "vertices as they are"),
-    "pa_mpjpe_mm": Measure("PA-MPJPE mm", 2, False, "joints and tips, after alignment with scale"),
-    "mpjpe_mm": Measure("MPJPE mm", 2, False, "joints and tips, from the wrist"),
+    "pa_mpvpe_mm": Measure(
+        "PA-MPVPE mm", 2, False, "vertices of the refined pose on the true shape, after alignment with scale"
+    ),
+    "mpvpe_mm": Measure("MPVPE mm", 2, False, "the same as they are, place included"),
+    "pa_mpjpe_mm": Measure("PA-MPJPE mm", 2, False, "its joints and tips, after alignment with scale"),
+    "mpjpe_mm": Measure("MPJPE mm", 2, False, "the same from the wrist"),
     "irradiance_error": Measure(
         "light L2", 3, False, "relative error of what matt skin receives; 1 is as good as black"
     ),

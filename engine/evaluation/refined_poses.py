@@ -6,13 +6,19 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from ..avatar.folder import Avatar
 from ..capture.options import CaptureOptions
 from ..datasets.hand_sequence import HandFrame, HandSequence
+from ..hand.mano import HandOutput, hand_forward
+from ..hand.model import HandModel
 from ..methods.harp_sequence_input import video_of_hand_sequence
 from ..methods.pose_refinement import refine_poses
 from ..progress import Progress, silent
+from .frame_scores import Scores
+from .known_capture import KnownFrame
+from .pose_metrics import aligned_error_mm, mean_point_error_mm
 from .settings import MakingConfig, hand_model_of, harp_settings
 from .shots import Shot, wrist_of
 
@@ -42,3 +48,20 @@ def with_refined_poses(
             transl=found.transl[place] + shift,
         )
     return [shot._replace(frame=posed[shot.label]) for shot in shots]
+
+
+def pose_errors(found: KnownFrame, true: KnownFrame, model: HandModel) -> Scores:
+    """Of a pose and place that were found, in mm, on the true shape: nothing but the pose differs."""
+    ours, theirs = _posed(found, true.betas, model), _posed(true, true.betas, model)
+    errors = {
+        "pa_mpjpe_mm": aligned_error_mm(ours.keypoints, theirs.keypoints),
+        "mpjpe_mm": mean_point_error_mm(ours.keypoints, theirs.keypoints, root=0),
+        "pa_mpvpe_mm": aligned_error_mm(ours.vertices, theirs.vertices),
+        "mpvpe_mm": mean_point_error_mm(ours.vertices, theirs.vertices),
+    }
+    return {name: float(value) for name, value in errors.items()}
+
+
+def _posed(frame: KnownFrame, betas: np.ndarray, model: HandModel) -> HandOutput:
+    numbers = (betas, frame.global_orient, frame.hand_pose, frame.transl)
+    return hand_forward(model, *(torch.as_tensor(np.asarray(values)).float() for values in numbers))

@@ -27,6 +27,7 @@ from ..avatar.folder import Avatar, read_avatar
 from ..avatar.texture_files import read_environment, write_png8
 from ..errors import AvatarError, DatasetError, InputError
 from ..files import atomic_file, read_json, sha256_of, write_json
+from ..hand.model import HandModel
 from ..lighting.image_light import ImageLight, image_light
 from ..progress import Progress, silent, sub_progress
 from ..training.lpips import lpips_alex_term
@@ -38,7 +39,7 @@ from .frame_scores import Networks, Scores, frame_scores
 from .measures import mean_scores
 from .personalisers import METHODS, Making, identity_of
 from .protocols import HARP_RELIT, Protocol
-from .refined_poses import with_refined_poses
+from .refined_poses import pose_errors, with_refined_poses
 from .relit_set import FrameLight, RelitSequence, read_light
 from .settings import MakingConfig, differences, hand_model_of, harp_settings
 from .shape_light_metrics import light_error
@@ -48,7 +49,7 @@ from .true_frame import true_frame
 
 log = logging.getLogger(__name__)
 
-SCORES_SCHEMA = 5
+SCORES_SCHEMA = 6
 """Also counts changes of how pictures are made."""
 TRUE = "_true"
 """Folder of the true pictures, beside the methods'."""
@@ -124,6 +125,8 @@ def evaluate_unit(
         if config.refine_poses:
             shots = with_refined_poses(shots, avatar, sequence.name, config.making, sub_progress(part, 0.0, 0.5))
         scores = _scored(sequence, method, avatar, shots, out / "pictures" / sequence.name, config, part)
+        if config.refine_poses and sequence.truth is not None:
+            _add_pose_errors(scores, shots, shots_of(sequence, config.frames), hand_model_of(config.making))
         found = {
             "seen_frames": {shot.label: scores[shot.label] for shot in shots if shot.seen},
             "frames": {shot.label: scores[shot.label] for shot in shots if not shot.seen},
@@ -230,6 +233,13 @@ def _scored(
         write_pair(pictures / method / shot.file, shown.image_srgb, shown.albedo_srgb * shown.coverage[..., None])
         write_pair(pictures / TRUE / shot.file, truth.image_srgb, truth.albedo_srgb)
     return scores
+
+
+def _add_pose_errors(scores: dict[str, Scores], found: Sequence[Shot], true: Sequence[Shot], model: HandModel) -> None:
+    """Only a rendered set's poses are the truth."""
+    for ours, theirs in zip(found, true, strict=True):
+        errors = pose_errors(ours.frame, theirs.frame, model)
+        scores[ours.label] |= {name: round(value, DIGITS) for name, value in errors.items()}
 
 
 def _surface_mm(avatar: Avatar, truth: Avatar, shot: Shot, wrist: Tensor) -> float:
