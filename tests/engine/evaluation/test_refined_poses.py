@@ -44,8 +44,8 @@ def test_errors_are_of_the_pose_alone(frames):
 def test_a_rendered_sequence_says_how_far_refined_poses_are_off(frames, relit_set, tmp_path):
     model = open_hand_model("right")
     truth = relit_set / "avatars" / "relit_00.palmhand"
-    # three times the same three: a video has eight pictures and more
-    many = tuple(dataclasses.replace(frames[k % 3], label=f"{k}", number=k) for k in range(9))
+    # the same three again: a video has eight pictures and more
+    many = tuple(dataclasses.replace(frames[k % 3], label=f"{k}", number=k) for k in range(8))
     sequence = judged_sequence(HandSequence("one", many, "right", "open"), HARP_VIDEO, model, truth)
     config = ProtocolConfig(
         MakingConfig(quality="draft"), PictureConfig(longest_px=64), protocol=HARP_VIDEO, refine_poses=True
@@ -54,5 +54,3 @@ def test_a_rendered_sequence_says_how_far_refined_poses_are_off(frames, relit_se
     for scores in (*result.seen_frames.values(), *result.frames.values()):
         assert 0 < scores["pa_mpjpe_mm"] < 10
         assert np.isfinite([scores[name] for name in ERRORS]).all()
-    known = evaluate_unit(sequence, "truth", tmp_path, dataclasses.replace(config, refine_poses=False))
-    assert not set(ERRORS) & set(next(iter(known.frames.values())))
