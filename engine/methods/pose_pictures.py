@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -54,24 +55,29 @@ def pose_pictures(
     intrinsics, height, width = _camera(avatar, moved, view)
     draw = _ray_cast(avatar, light, seed) if light is not None else _rasterised(loaded)
     for number, vertices in enumerate(moved):
-        yield draw(poses, number, vertices, to_camera, intrinsics, height, width)
+        yield draw(_Shot(poses, number, vertices, to_camera, intrinsics, height, width))
 
 
-Draw = Callable[[PoseSequence, int, Tensor, Tensor, np.ndarray, int, int], Tensor]
+class _Shot(NamedTuple):
+    """One pose before a camera."""
+
+    poses: PoseSequence
+    number: int
+    vertices: Tensor
+    """[V,3] camera axes"""
+    to_camera: Tensor
+    intrinsics: np.ndarray
+    height: int
+    width: int
+
+
+Draw = Callable[[_Shot], Tensor]
 
 
 def _rasterised(loaded: LoadedAvatar) -> Draw:
-    def draw(
-        poses: PoseSequence,
-        number: int,
-        vertices: Tensor,
-        to_camera: Tensor,
-        camera: np.ndarray,
-        height: int,
-        width: int,
-    ) -> Tensor:
-        light = loaded.light._replace(to_lamp=to_camera[:3, :3] @ loaded.light.to_lamp)
-        picture = render_avatar(loaded, vertices, camera, (width, height), light)
+    def draw(shot: _Shot) -> Tensor:
+        light = loaded.light._replace(to_lamp=shot.to_camera[:3, :3] @ loaded.light.to_lamp)
+        picture = render_avatar(loaded, shot.vertices, shot.intrinsics, (shot.width, shot.height), light)
         share = picture.coverage.clamp(0, 1)[..., None]
         return torch.cat([(picture.color / share.clamp_min(1e-3)).clamp(0, 1), share], dim=-1)
 
@@ -79,20 +85,14 @@ def _rasterised(loaded: LoadedAvatar) -> Draw:
 
 
 def _ray_cast(avatar: Avatar, light: ImageLight, seed: int) -> Draw:
-    def draw(
-        poses: PoseSequence,
-        number: int,
-        vertices: Tensor,
-        to_camera: Tensor,
-        camera: np.ndarray,
-        height: int,
-        width: int,
-    ) -> Tensor:
+    def draw(shot: _Shot) -> Tensor:
         gloss = GLOSS_IN_ALBEDO.get(avatar.method, 0.0)
-        scene = avatar_scene(avatar, poses.global_orient[number], poses.hand_pose[number], poses.transl[number], gloss)
+        poses, k = shot.poses, shot.number
+        scene = avatar_scene(avatar, poses.global_orient[k], poses.hand_pose[k], poses.transl[k], gloss)
         generator = torch.Generator().manual_seed(seed)
-        matrix = torch.as_tensor(camera).float()
-        shaded = render_mesh(scene, light, matrix, to_camera, height, width, MeshRenderConfig(), generator)
+        matrix = torch.as_tensor(shot.intrinsics).float()
+        size = shot.height, shot.width
+        shaded = render_mesh(scene, light, matrix, shot.to_camera, *size, MeshRenderConfig(), generator)
         share = shaded.coverage[..., None]
         color = denoised(shaded).clamp_min(0) / share.clamp_min(1e-3)
         return torch.cat([linear_to_srgb(color).clamp(0, 1), share.clamp(0, 1)], dim=-1)
