@@ -223,3 +223,9 @@ def write_subject(root: Path, name: str, own: bool = False, side: str = "right")
     if kept is not None:
         kept.rename(labels)
     return truth
+
+
+def edit(path: Path, change) -> None:
+    """Write a JSON file anew: as `change` returns it, or as it has changed it."""
+    value = json.loads(path.read_text())
+    path.write_text(json.dumps(change(value) or value))

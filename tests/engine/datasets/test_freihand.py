@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from published_hands import assert_reprojects, hand_with_mean
-from published_sets import make_freihand
+from published_sets import edit, make_freihand
 
 from engine.datasets.freihand import BACKGROUNDS, read_freihand
 from engine.datasets.set_files import UNPOSED, Findings
@@ -29,11 +28,6 @@ def made(tmp_path_factory) -> tuple[Path, dict]:
 def root(made, tmp_path) -> Path:
     shutil.copytree(made[0], tmp_path / "set")
     return tmp_path / "set"
-
-
-def edit(path: Path, change) -> None:
-    value = json.loads(path.read_text())
-    path.write_text(json.dumps(change(value) or value))
 
 
 def test_all_backgrounds_reproject(made):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
 from published_hands import assert_reprojects, hand_with_mean
-from published_sets import make_hanco
+from published_sets import edit, make_hanco
 
 from engine.datasets.hanco import read_hanco
 from engine.datasets.set_files import UNPOSED, Findings
@@ -28,11 +27,6 @@ def made(tmp_path_factory) -> tuple[Path, dict]:
 def root(made, tmp_path) -> Path:
     shutil.copytree(made[0], tmp_path / "set")
     return tmp_path / "set"
-
-
-def edit(path: Path, change) -> None:
-    value = json.loads(path.read_text())
-    path.write_text(json.dumps(change(value) or value))
 
 
 def test_eight_cameras_reproject(made):
