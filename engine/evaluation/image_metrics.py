@@ -7,13 +7,12 @@ true everywhere gives the whole picture's value. PALM's SSIM was computed with a
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..training.perceptual import PerceptualTerm
+from ..training.psnr import psnr_db
 from .packages import metric_package
 
 LARGEST_PSNR_DB = 100.0
@@ -29,8 +28,7 @@ def masked_psnr(prediction: Tensor, target: Tensor, mask: Tensor) -> float:
     """
     if not bool(mask.any()):
         raise ValueError("a PSNR over a mask without pixels means nothing")
-    error = float((prediction - target)[mask].double().square().mean())
-    return min(LARGEST_PSNR_DB, -10 * math.log10(max(error, 1e-12)))
+    return min(LARGEST_PSNR_DB, psnr_db((prediction - target)[mask].double().square()))
 
 
 def mask_box(mask: Tensor) -> tuple[slice, slice]:

@@ -55,7 +55,7 @@ VIDEO_APPEARANCE = AppearanceWeights(albedo_smoothness=0.3, light_prior=0.02, br
 
 @dataclass(frozen=True)
 class VideoSchedule:
-    """What a video needs beyond a photo. An epoch sees every frame once."""
+    """What a video needs beyond a photo. An epoch sees every frame once; no stage has fewer steps than a photo's."""
 
     geometry_epochs: int = 16
     """On the hand model as it is, not subdivided."""

@@ -5,6 +5,7 @@ A batch is an index [B] into the frames; one photo is a sequence of one frame, a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -303,14 +304,17 @@ def one_frame(count: int) -> list[Tensor]:
     return [torch.zeros(1, dtype=torch.int64)] * count
 
 
-def shuffled_batches(frames: Tensor, size: int, epochs: int, generator: torch.Generator) -> list[Tensor]:
+def shuffled_batches(
+    frames: Tensor, size: int, epochs: int, generator: torch.Generator, least: int = 0
+) -> list[Tensor]:
     """Batches of `size` (or all, where there are fewer) that see each of the frames [T] once an epoch, in random order.
 
-    Where the frames do not divide, an epoch's last batch is filled with frames from its beginning.
+    Where the frames do not divide, an epoch's last batch is filled with frames from its beginning. Few frames have as many
+    more epochs as give `least` batches.
     """
     size = min(size, len(frames))
-    batches = []
-    for _ in range(epochs):
+    batches: list[Tensor] = []
+    while len(batches) < max(epochs * math.ceil(len(frames) / size), least):
         order = frames[torch.randperm(len(frames), generator=generator)]
         missing = -len(order) % size
         batches += list(torch.cat([order, order[:missing]]).split(size))

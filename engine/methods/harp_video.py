@@ -126,7 +126,7 @@ class _Run:
         self._lap("prepare")
 
         shown = sub_progress(progress, 0.04, 0.3)
-        batches = self._batches(config.video.geometry_epochs, 1)
+        batches = self._batches(config.video.geometry_epochs, 1, config.geometry_steps)
         shrink = config.video.geometry_shrink
         optimise_geometry(self.coarse, self.geometry, frames, reference, batches, config, shown, track, shrink)
         self._lap("geometry")
@@ -145,7 +145,7 @@ class _Run:
                     appearance,
                     frames,
                     reference,
-                    self._batches(count, 2 + stage),
+                    self._batches(count, 2 + stage, config.joint_steps // (1 + stage)),
                     self.inside,
                     config,
                     self.perceptual,
@@ -160,7 +160,7 @@ class _Run:
         fixed = FixedFrames(self.template, self.geometry, frames, config, sky, sharp)
         self._show(fixed, appearance, sub_progress(progress, 0.6, 0.61))
         shown = sub_progress(progress, 0.61, 0.78)
-        batches = self._batches(config.video.appearance_epochs, 4)
+        batches = self._batches(config.video.appearance_epochs, 4, config.appearance_steps)
         optimise_appearance(fixed, appearance, batches, self.inside, config, self.perceptual, shown)
         self._show(fixed, appearance, sub_progress(progress, 0.78, 0.79))
         self._lap("appearance")
@@ -195,9 +195,10 @@ class _Run:
         now = time.monotonic()
         self.timings[name], self.clock = now - self.clock, now
 
-    def _batches(self, epochs: int, stage: int) -> list[Tensor]:
+    def _batches(self, epochs: int, stage: int, least: int) -> list[Tensor]:
+        """least: a photo's steps of this stage, which a short video has too."""
         generator = torch.Generator().manual_seed(self.config.seed * 10 + stage)
-        return shuffled_batches(self.fitted, self.config.video.batch, epochs, generator)
+        return shuffled_batches(self.fitted, self.config.video.batch, epochs, generator, least)
 
     def _start(self, frames: Frames) -> AppearanceParameters:
         chosen = evenly(self.fitted, self.config.video.light_frames)

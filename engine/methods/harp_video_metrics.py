@@ -8,7 +8,6 @@ beyond the hand model's wrist is white in both pictures: the mask was cut there 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -25,6 +24,7 @@ from ..rendering.crop import Crop, resample
 from ..rendering.frame_stack import see_stack
 from ..rendering.mesh import compose
 from ..training.ms_ssim import ms_ssim
+from ..training.psnr import psnr_db
 from .harp_fixed import FixedFrames
 from .harp_render import seen_skin, shade_skin, visible_lamp
 from .harp_video_input import HandVideo
@@ -141,8 +141,8 @@ def compare(frame: Tensor, mask: Tensor, render: Tensor, coverage: Tensor) -> Vi
         iou=float((covered & wanted).sum()) / max(union, 1.0),
         l1=float((render - frame).abs().mean()),
         ms_ssim=float(ms_ssim(render, frame)),
-        psnr_db=_psnr(squared),
-        psnr_hand_db=_psnr(squared[wanted]),
+        psnr_db=psnr_db(squared),
+        psnr_hand_db=psnr_db(squared[wanted]),
     )
 
 
@@ -163,7 +163,3 @@ def _needed(crop: Crop, height: int, width: int) -> tuple[slice, slice]:
     return slice(top, max(min(int(bottom) + 3, height), top + 1)), slice(
         left, max(min(int(right) + 3, width), left + 1)
     )
-
-
-def _psnr(squared: Tensor) -> float:
-    return -10 * math.log10(max(float(squared.mean()), 1e-12)) if len(squared) else 0.0

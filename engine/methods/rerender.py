@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +23,7 @@ from ..rendering.occlusion import ambient_visibility, bounced_lamp, multiple_bou
 from ..rendering.shadow import disc_visibility
 from ..rendering.surface import corner_tangents, perturb_normal, vertex_normals
 from ..rendering.texture import sample_texture
+from ..training.psnr import psnr_db
 
 
 class LoadedAvatar(NamedTuple):
@@ -189,10 +189,5 @@ def rerender_score(photo: Tensor, mask: Tensor, picture: Picture, valid: Tensor)
     squared = ((picture.color - photo) ** 2).mean(-1)
     union = ((mask | covered) & valid).sum()
     return RerenderScore(
-        _psnr(squared[both]), _psnr(squared[inside]), float((mask & covered & valid).sum() / union.clamp_min(1))
+        psnr_db(squared[both]), psnr_db(squared[inside]), float((mask & covered & valid).sum() / union.clamp_min(1))
     )
-
-
-def _psnr(squared: Tensor) -> float:
-    error = float(squared.mean()) if len(squared) else math.inf
-    return -10 * math.log10(max(error, 1e-12)) if math.isfinite(error) else 0.0

@@ -19,6 +19,7 @@ from ..rendering.physical import PbrImage, render_image_pbr
 from ..rendering.render_config import RenderConfig
 from ..rendering.volume import ALL_MAPS, ImageRender, render_image
 from .frames import LoadedFrame
+from .psnr import psnr_db
 
 SOLID = 0.5
 """Opacity from which a pixel counts as hand."""
@@ -103,8 +104,7 @@ def frame_metrics(render: FrameRender) -> dict[str, float]:
 def psnr(shown_srgb: Tensor, render: FrameRender, mask: Tensor) -> float:
     """Peak signal to noise of a picture [H,W,3], its own opacity over black, against the frame's on the mask."""
     over_black = shown_srgb * render.opacity[..., None]
-    error = ((over_black - render.target_srgb)[mask] ** 2).mean()
-    return float(-10 * torch.log10(error.clamp_min(1e-10)))
+    return psnr_db((over_black - render.target_srgb)[mask] ** 2)
 
 
 def mean_metrics(rows: Sequence[dict[str, float]]) -> dict[str, float]:

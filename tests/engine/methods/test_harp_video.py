@@ -25,6 +25,9 @@ from engine.methods.pose_refinement import refine_poses
 from engine.methods.rerender import Pose, pose_mesh
 
 TINY = HarpConfig(
+    geometry_steps=1,
+    joint_steps=1,
+    appearance_steps=1,
     subdivision=0,
     parameter_map_px=64,
     texture_px=128,

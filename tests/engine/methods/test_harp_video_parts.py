@@ -129,6 +129,12 @@ def test_every_epoch_sees_every_frame():
     assert len(shuffled_batches(frames, 8, 1, torch.Generator())[0]) == 5
 
 
+def test_few_frames_are_seen_as_often_as_asked():
+    batches = shuffled_batches(torch.arange(5), 2, 1, torch.Generator().manual_seed(0), least=7)
+    assert len(batches) == 9  # whole epochs of three
+    assert all(len(torch.cat(batches[k : k + 3]).unique()) == 5 for k in (0, 3, 6))
+
+
 def test_blurred_frames_count_less():
     checks = ((torch.arange(32)[:, None] // 2 + torch.arange(32) // 2) % 2).to(torch.uint8)[..., None] * 100
     sharp = checks.expand(32, 32, 3)
