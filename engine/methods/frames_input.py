@@ -114,10 +114,18 @@ def picture_source(path: Path, captures: Mapping[int, Capture]) -> PictureSource
         if sha256_of(source) != first.image_sha256:
             raise _another_source(path, first)
         return lambda numbers: _some_frames(open_video(source).frames(), numbers)
-    if digest_of_frames(open_video(source.parent).files) != first.image_sha256:
+    of_a_set = sha256_of(source) == first.image_sha256  # whose pictures are known each by itself
+    if not of_a_set and digest_of_frames(open_video(source.parent).files) != first.image_sha256:
         raise _another_source(path, first)
-    names = {number: one.image for number, one in captures.items()}
-    return lambda numbers: ((number, load_photo(photo_beside(path, names[number])).pixels) for number in numbers)
+
+    def pictures(numbers: Sequence[int]) -> Iterator[tuple[int, np.ndarray]]:
+        for number in numbers:
+            picture = photo_beside(path, captures[number].image)
+            if of_a_set and sha256_of(picture) != captures[number].image_sha256:
+                raise InputError(f"{picture} is not the picture that {path} was made from: make the file again")
+            yield number, load_photo(picture).pixels
+
+    return pictures
 
 
 def _another_source(path: Path, first: Capture) -> InputError:

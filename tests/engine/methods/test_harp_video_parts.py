@@ -25,7 +25,7 @@ from engine.methods.harp_frames import Frames, sharpness
 from engine.methods.harp_sequence_input import in_camera, video_of_hand_sequence
 from engine.methods.harp_stages import Track, shuffled_batches
 from engine.methods.harp_video_command import holds_plain_frames
-from engine.methods.harp_video_input import smoothness_links, usable_frames
+from engine.methods.harp_video_input import smoothness_links, usable_frames, video_of_captures
 from engine.methods.harp_video_metrics import SIDE_PX, VideoScores, compare, protocol_window
 from engine.methods.losses import acceleration_energy
 from engine.methods.pose_refinement import RefinedPoses
@@ -309,6 +309,24 @@ def test_refined_captures_keep_their_frames_and_no_old_numbers(tmp_path):
     late = video._replace(captures=[*kept[:2], dataclasses.replace(kept[2], frame=200_000)])
     with pytest.raises(InputError, match="a capture file ends at frame 199999, not 200000: write poses"):
         write_refined(tmp_path / "late.captures.json", found, late, np.zeros(10), False)
+
+
+def test_refined_captures_of_a_data_set_are_a_video_again(tmp_path):
+    """Its pictures have no video in common: each is known by its own digest."""
+    frames = [dataclasses.replace(a_frame(tmp_path, number, np.eye(4)), height=32, width=40) for number in range(9)]
+    for number, frame in enumerate(frames):
+        Image.fromarray(np.full((32, 40, 3), 20 * number, np.uint8)).save(frame.image)
+        Image.fromarray(np.full((32, 40), 255, np.uint8)).save(frame.mask)
+    video = video_of_hand_sequence(HandSequence("s", tuple(frames), "right", "open", ()), CaptureOptions(), None, "s")
+    points = np.stack([capture.joints_3d for capture in video.captures])
+    found = RefinedPoses(np.zeros((9, 3)), np.zeros((9, 45)), np.zeros((9, 3)), points, np.zeros(9), np.ones(9))
+    path = tmp_path / "out.captures.json"
+    write_refined(path, found, video, np.zeros(10), False)
+    again = video_of_captures(path, None)
+    assert [int(image[0, 0, 0]) for image, _ in again.pictures()] == [20 * number for number in range(9)]
+    Image.fromarray(np.full((32, 40, 3), 7, np.uint8)).save(frames[4].image)
+    with pytest.raises(InputError, match=r"is not the picture that .*captures.json was made from"):
+        list(video_of_captures(path, None).pictures())
 
 
 @pytest.mark.parametrize(
