@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ..avatar.texture_files import write_png8
 from ..hand.mano import hand_forward
 from ..hand.mirror import mirror_model
 from ..hand.model import HandModel
 from ..progress import Progress
-from ..rendering.rasterize import project_vertices, rasterize
+from ..rendering.rasterize import face_buffer, project_vertices
 from .hand_sequence import HandFrame, HandSequence
 
 
@@ -28,11 +29,18 @@ def rendered_mask(frame: HandFrame, model: HandModel) -> np.ndarray:
         vertices = hand_forward(model, betas[: model.num_betas], *pose).vertices
         camera = torch.as_tensor(frame.world_to_camera, dtype=vertices.dtype)
         seen = vertices @ camera[:3, :3].T + camera[:3, 3]
-        screen = project_vertices(seen, torch.as_tensor(frame.intrinsics))
-        covered = rasterize(screen, model.faces, frame.height, frame.width).pixels
-    mask = np.zeros(frame.height * frame.width, np.uint8)
-    mask[covered.numpy()] = 255
-    return mask.reshape(frame.height, frame.width)
+        outline = model_outline(seen, model.faces, torch.as_tensor(frame.intrinsics), frame.height, frame.width)
+    return outline.cpu().numpy().astype(np.uint8) * 255
+
+
+def model_outline(vertices: Tensor, faces: Tensor, intrinsics: Tensor, height: int, width: int) -> Tensor:
+    """[height,width] bool: pixels whose centres a surface covers; no gradient.
+
+    vertices [V,3] metres in the camera's OpenCV axes; faces [F,3]; intrinsics [3,3] px.
+    """
+    screen = project_vertices(vertices, intrinsics)
+    screen[:, 2] = torch.where(screen[:, 2] > 1e-6, 1 / screen[:, 2].clamp_min(1e-6), torch.zeros_like(screen[:, 2]))
+    return face_buffer(screen, faces, height, width) >= 0
 
 
 def write_rendered_masks(

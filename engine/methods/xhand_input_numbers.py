@@ -1,0 +1,162 @@
+"""Whether a sequence's numbers can be true: poses, shapes, cameras, which pictures there are. No pixel is read."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from ..datasets.hand_sequence import HandFrame, HandSequence
+from ..datasets.set_files import pinhole, plural, rigid, some
+from ..errors import DatasetError
+from .xhand_input_evidence import PosedMoments
+
+LARGEST_ANGLE = 2 * math.pi + 1e-3
+"""Radians of an axis-angle vector: a rotation needs at most half a turn, and some tools count up to a whole one."""
+LARGEST_BETA = 12.0
+FAR_M = 20.0
+"""Between hand and camera; beyond, somebody's millimetres are taken for metres."""
+NEAREST_M = 0.02
+"""Between a camera and the hand's skin."""
+SAME_POSE = 1e-4
+JOINTS_APART_M = 0.02
+"""Mean distance of annotated and posed joints from which on they are of different releases."""
+
+
+def check_poses(sequence: HandSequence) -> None:
+    """Raises DatasetError naming the first frame whose parameters no hand can have, or whose moment has two poses."""
+    first: dict[int, HandFrame] = {}
+    seen: dict[tuple[str, int], HandFrame] = {}
+    for frame in sequence.frames:
+        where = f"{sequence.name}, {frame.label}"
+        for name, width in (("betas", 10), ("global_orient", 3), ("hand_pose", 45), ("transl", 3)):
+            values = np.asarray(getattr(frame, name))
+            if values.shape != (width,) or not np.isfinite(values).all():
+                what = f"shape {values.shape}" if values.shape != (width,) else "NaN or infinite numbers"
+                raise DatasetError(f"{where}: {name} has {what}: fit this frame again, or leave it out")
+        angles = np.linalg.norm(np.concatenate([frame.global_orient, frame.hand_pose]).reshape(16, 3), axis=1)
+        if angles.max() > LARGEST_ANGLE:
+            raise DatasetError(
+                f"{where}: joint {angles.argmax()} is turned by {angles.max() / (2 * math.pi):.1f} whole turns: its pose is in"
+                " degrees, or wrong; convert it to radians, or leave the frame out"
+            )
+        if np.abs(frame.betas).max() > LARGEST_BETA:
+            raise DatasetError(
+                f"{where}: a shape number (betas) is {np.abs(frame.betas).max():.3g}, beyond any hand's (±{LARGEST_BETA:.0f}):"
+                " fit the shape again"
+            )
+        other = first.setdefault(frame.number, frame)
+        if _pose_distance(frame, other) > SAME_POSE:
+            raise DatasetError(
+                f"{where}: its pose is another one than {other.label}'s of the same moment {frame.number}: one moment has one"
+                " pose; use the parameters in the world's axes, not each camera's"
+            )
+        twin = seen.setdefault((frame.camera, frame.number), frame)
+        if twin is not frame:
+            raise DatasetError(f"{where}: {twin.label} is of the same camera and moment: remove one")
+
+
+def _pose_distance(one: HandFrame, other: HandFrame) -> float:
+    if one is other:
+        return 0.0
+    names = ("betas", "global_orient", "hand_pose", "transl")
+    return max(float(np.abs(np.asarray(getattr(one, name)) - getattr(other, name)).max()) for name in names)
+
+
+def check_sizes(sequence: HandSequence) -> None:
+    """Raises DatasetError where pictures of one camera differ in size; those of different cameras may."""
+    for camera, frames in by_camera(sequence.frames).items():
+        sizes = Counter((frame.width, frame.height) for frame in frames)
+        if len(sizes) > 1:
+            listed = ", ".join(f"{count} of {width}×{height}" for (width, height), count in sizes.most_common(3))
+            raise DatasetError(
+                f"{sequence.name}: pictures of camera {camera} differ in size ({listed}): export them all alike"
+            )
+
+
+def by_camera(frames: Sequence[HandFrame]) -> dict[str, list[HandFrame]]:
+    """Frames of each camera, in order."""
+    grouped: dict[str, list[HandFrame]] = {}
+    for frame in frames:
+        grouped.setdefault(frame.camera, []).append(frame)
+    return grouped
+
+
+def impossible_cameras(cameras: Mapping[str, Sequence[HandFrame]], posed: PosedMoments) -> dict[str, str]:
+    """{camera: why it cannot be one, or not one that sees this hand}."""
+    found = {}
+    for name, frames in cameras.items():
+        try:
+            for frame in frames:
+                _check_camera(frame, posed.vertices[posed.numbers.index(frame.number)])
+        except DatasetError as error:
+            found[name] = str(error)
+    return found
+
+
+def _check_camera(frame: HandFrame, vertices: np.ndarray) -> None:
+    intrinsics, matrix = np.asarray(frame.intrinsics), np.asarray(frame.world_to_camera)
+    if intrinsics.shape != (3, 3) or matrix.shape != (4, 4):
+        raise DatasetError("its matrices have other shapes than 3×3 and 4×4")
+    if not (np.isfinite(intrinsics).all() and np.isfinite(matrix).all()):
+        raise DatasetError("its matrices hold NaN or infinite numbers")
+    pinhole(intrinsics, (frame.width, frame.height), "its picture size")
+    rotation = matrix[:3, :3]
+    if np.linalg.det(rotation) < 0:
+        raise DatasetError("its extrinsics mirror the world (determinant −1): one axis has the wrong sign")
+    try:
+        rigid(rotation, matrix[:3, 3], "its rotation")
+    except DatasetError as error:
+        raise DatasetError("its rotation is none (its rows are not unit and perpendicular)") from error
+    distance = np.linalg.norm(vertices + rotation.T @ matrix[:3, 3], axis=1)
+    if distance.min() < NEAREST_M or _within(-rotation.T @ matrix[:3, 3], vertices):
+        raise DatasetError(f"it lies inside the hand or on it ({1000 * distance.min():.0f} mm from the skin)")
+    if distance.min() > FAR_M:
+        raise DatasetError(f"it is {distance.min():.0f} m from the hand: millimetres were taken for metres")
+    depth = vertices @ matrix[2, :3] + matrix[2, 3]
+    if depth.min() <= 0:
+        raise DatasetError("the hand is behind it: its extrinsics are inverted (camera to world), or another set's")
+
+
+def _within(point: np.ndarray, vertices: np.ndarray) -> bool:
+    """Whether a point is nearer to the vertices' centre than half of them are."""
+    centre = vertices.mean(0)
+    reach = np.linalg.norm(vertices - centre, axis=1)
+    return bool(np.linalg.norm(point - centre) < 0.5 * np.median(reach))
+
+
+def joints_apart(frames: Sequence[HandFrame], posed: PosedMoments) -> float | None:
+    """Mean distance in metres of annotated from posed joints; None without any."""
+    errors = [
+        np.linalg.norm(frame.keypoints_3d - posed.keypoints[posed.numbers.index(frame.number)], axis=1)
+        for frame in frames
+        if frame.keypoints_3d is not None
+    ]
+    flat = np.concatenate(errors) if errors else np.zeros(0)
+    return float(flat[np.isfinite(flat)].mean()) if np.isfinite(flat).any() else None
+
+
+def missing_parts(frames: Sequence[HandFrame]) -> list[str]:
+    """Lines that list the moments, and each camera's pictures, that a regular recording would have."""
+    numbers = sorted({frame.number for frame in frames})
+    lines = []
+    steps = np.diff(numbers)
+    if len(steps):
+        values, counts = np.unique(steps, return_counts=True)
+        step = int(values[counts.argmax()])
+        # a recording without a regular step has no gaps to speak of
+        regular = counts.max() >= 0.5 * len(steps)
+        gone = [n for a, b in pairwise(numbers) for n in range(a + step, b, step)] if regular else []
+        if gone:
+            lines.append(f"{plural(len(gone), 'moment')} missing ({some(gone)}): used without")
+    for camera, own in by_camera(frames).items():
+        present = {frame.number for frame in own}
+        absent = [number for number in numbers if number not in present]
+        if absent:
+            lines.append(
+                f"camera {camera} lacks {len(absent)} of {len(numbers)} moments ({some(absent)}): used without"
+            )
+    return lines
