@@ -1,0 +1,267 @@
+"""XHand's hand: a fine mesh whose displacement, skinning weights and albedo depend on the pose (Gan et al. 2024, section III).
+
+Displacement lies in the rest frame, on top of the hand model's own pose correctives and before skinning (eq. 2). Colours are
+linear; light is spherical harmonics in world axes; normals are the world's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from ..fields.feature_embedding import POSE_NUMBERS, EmbeddingConfig, FeatureEmbedding, joint_relevance
+from ..fields.neural_renderer import NeuralRenderer, RendererConfig
+from ..hand.mano import joint_transforms, pose_features, shape_hand, skin
+from ..hand.rotations import axis_angle_to_matrix
+from ..lighting.color import linear_to_srgb
+from ..lighting.spherical_harmonics import sh_irradiance
+from ..rendering.mesh import MeshTopology, Picture, SurfaceView, compose, mesh_topology, see, surface_values
+from ..rendering.surface import vertex_normals
+from .pose_range import PoseRange, clamp_pose, joints_outside
+from .xhand_template import XHandTemplate
+
+log = logging.getLogger(__name__)
+
+FIRST_ALBEDO = (0.44, 0.27, 0.20)
+"""Linear, of skin nobody has seen yet."""
+SHARED = "shared"
+"""Name of the one light where all cameras share it."""
+LEAST_WEIGHT = 1e-6
+"""Added to skinning weights before their logarithm."""
+
+
+@dataclass(frozen=True)
+class XHandNetworks:
+    """Sizes of the networks; the paper's are displacement 8×512, weights and albedo 5×128, renderer 8×256."""
+
+    displacement: EmbeddingConfig = field(default_factory=lambda: EmbeddingConfig(8, 512))
+    skinning: EmbeddingConfig = field(default_factory=lambda: EmbeddingConfig(5, 128))
+    albedo: EmbeddingConfig = field(default_factory=lambda: EmbeddingConfig(5, 128))
+    renderer: RendererConfig = field(default_factory=RendererConfig)
+    pose_dependent: bool = True
+    """Without, displacement, weights and albedo are their means: the constant mesh to compare with."""
+    displacement_scale_m: float = 0.01
+    """Metres per unit of the displacement's features, so that they are of the networks' size."""
+
+
+class Features(NamedTuple):
+    """What a pose makes of the vertices."""
+
+    displacement: Tensor
+    """[V,3] metres in the rest frame."""
+    skinning_weights: Tensor
+    """[V,16], rows sum to 1."""
+    albedo: Tensor
+    """[V,3] linear, in [0,1]."""
+
+
+class RestPose(NamedTuple):
+    """What a pose makes of the hand model alone; kept by trainings, which see a pose many times."""
+
+    vertices: Tensor
+    """[V,3] metres: shaped, with the model's pose correctives, not skinned."""
+    transforms: Tensor
+    """[16,4,4] rest frame to world of each joint, global rotation and translation included."""
+
+
+class Posed(NamedTuple):
+    vertices: Tensor
+    """[V,3] metres, world."""
+    normals: Tensor
+    """[V,3] unit, world."""
+    features: Features
+
+
+class Camera(NamedTuple):
+    intrinsics: Tensor
+    """[3,3] px"""
+    world_to_camera: Tensor
+    """[4,4] metres, OpenCV axes."""
+    height: int
+    width: int
+
+
+class XHandModel(nn.Module):
+    """One person's hand."""
+
+    light: Tensor
+
+    def __init__(
+        self,
+        source: XHandTemplate,
+        betas: Tensor,
+        seen: PoseRange,
+        networks: XHandNetworks | None = None,
+        cameras: tuple[str, ...] = (SHARED,),
+    ):
+        """An untrained hand: the template in plain skin under an even light.
+
+        source: of the hand's side (`build_template`); betas [≤10]; seen: range of the training poses; cameras: whose lights
+        there are, (SHARED,) for one light. Random numbers are torch's global ones.
+        """
+        super().__init__()
+        networks = networks or XHandNetworks()
+        self.networks, self.cameras = networks, cameras
+        self.source = source
+        self.template = template = source.model
+        self.topology: MeshTopology = mesh_topology(template.faces, template.uv, template.uv_faces)
+        self.betas, self.pose_range = betas, seen
+        self.rest_vertices, self.rest_joints = shape_hand(template, betas)
+        points = self.rest_vertices
+        relevance = joint_relevance(template.skinning_weights, template.parents)
+        logits = torch.log(template.skinning_weights + LEAST_WEIGHT)
+        skin_logit = torch.logit(points.new_tensor(FIRST_ALBEDO)).expand(len(points), 3)
+        still = torch.zeros_like(points)
+        self.displacement = FeatureEmbedding(still, points, relevance, networks.displacement)
+        self.skinning = FeatureEmbedding(logits, points, relevance, networks.skinning)
+        self.albedo = FeatureEmbedding(skin_logit, points, relevance, networks.albedo)
+        codes = networks.displacement.latent + networks.albedo.latent
+        self.renderer = NeuralRenderer(codes, POSE_NUMBERS, len(points), networks.renderer)
+        even = torch.zeros(len(cameras), 9, 3).to(points)
+        even[:, 0] = (4 * torch.pi) ** 0.5  # radiance 1 from everywhere: irradiance π
+        self.light = nn.Parameter(even)
+        self._said: set[str] = set()
+        self.to(points)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> XHandModel:
+        super()._apply(fn, recurse)
+        moved = {
+            item.name: fn(value)
+            for item in dataclasses.fields(self.template)
+            if isinstance(value := getattr(self.template, item.name), Tensor)
+        }
+        self.template = dataclasses.replace(self.template, **moved)
+        self.topology = mesh_topology(self.template.faces, self.template.uv, self.template.uv_faces)
+        self.betas, self.rest_vertices, self.rest_joints = map(fn, (self.betas, self.rest_vertices, self.rest_joints))
+        self.pose_range = PoseRange(*map(fn, self.pose_range))
+        return self
+
+    def condition(self, hand_pose: Tensor) -> Tensor:
+        """[45] what the networks see of a pose [45]: held in the range that was seen, divided by π."""
+        return clamp_pose(hand_pose, self.pose_range) / torch.pi
+
+    def features(self, hand_pose: Tensor) -> Features:
+        """The vertices' features in a pose [45], absolute axis-angle radians (eqs. 9, 10, 12).
+
+        Warns once of each joint that bends far beyond the poses seen.
+        """
+        self._warn(hand_pose)
+        condition, moves = self.condition(hand_pose), self.networks.pose_dependent
+        return Features(
+            self.networks.displacement_scale_m * self.displacement(condition, pose_dependent=moves),
+            torch.softmax(self.skinning(condition, pose_dependent=moves), dim=1),
+            torch.sigmoid(self.albedo(condition, pose_dependent=moves)),
+        )
+
+    def mean_features(self) -> Features:
+        """What the vertices have on average: the means alone."""
+        return Features(
+            self.networks.displacement_scale_m * self.displacement.mean,
+            torch.softmax(self.skinning.mean, dim=1),
+            torch.sigmoid(self.albedo.mean),
+        )
+
+    def rest_pose(self, hand_pose: Tensor, global_orient: Tensor, transl: Tensor) -> RestPose:
+        """The hand model's own share of a pose: hand_pose [45], global_orient [3] radians, transl [3] metres."""
+        axis_angles = torch.cat([global_orient, hand_pose]).reshape(16, 3)
+        rotations = axis_angle_to_matrix(axis_angles)
+        basis = self.template.posedirs.reshape(-1, 135)
+        corrected = self.rest_vertices + (basis @ pose_features(rotations)).reshape(-1, 3)
+        transforms = joint_transforms(rotations, self.rest_joints, self.template.parents)
+        shift = torch.nn.functional.pad(transl[:, None], (3, 0, 0, 1))
+        return RestPose(corrected, transforms + shift)
+
+    def placed(self, rest: RestPose, features: Features) -> Posed:
+        """A pose with its features, skinned."""
+        vertices = skin(rest.vertices + features.displacement, rest.transforms, features.skinning_weights)
+        return Posed(vertices, vertex_normals(vertices, self.topology.faces), features)
+
+    def posed(
+        self, hand_pose: Tensor, global_orient: Tensor, transl: Tensor, features: Features | None = None
+    ) -> Posed:
+        """The hand in a pose; features: the pose's own where None. See `rest_pose`."""
+        rest = self.rest_pose(hand_pose, global_orient, transl)
+        return self.placed(rest, self.features(hand_pose) if features is None else features)
+
+    def light_of(self, camera: str | None = None) -> Tensor:
+        """[9,3] a camera's light; of one that has none, and of None, the mean of all."""
+        return self.light[self.cameras.index(camera)] if camera in self.cameras else self.light.mean(0)
+
+    @staticmethod
+    def shade(posed: Posed, light: Tensor) -> Tensor:
+        """[V,3] linear colour ≥ 0 of matt skin under light [9,3]: albedo × irradiance / π (eq. 11)."""
+        return posed.features.albedo * (sh_irradiance(light, posed.normals) / torch.pi).clamp_min(0)
+
+    def view(self, posed: Posed, camera: Camera) -> SurfaceView:
+        """What a camera sees of the mesh."""
+        matrix = camera.world_to_camera.to(posed.vertices)
+        seen_from = posed.vertices @ matrix[:3, :3].T + matrix[:3, 3]
+        return see(seen_from, self.topology, camera.intrinsics.to(posed.vertices), camera.height, camera.width)
+
+    def picture(
+        self,
+        posed: Posed,
+        camera: Camera,
+        light: Tensor | None = None,
+        neural: bool = False,
+        hand_pose: Tensor | None = None,
+    ) -> Picture:
+        """The hand over black: color [H,W,3] sRGB-encoded (in [0,1] where neural), coverage [H,W].
+
+        light [9,3]: by default `light_of()`; neural: whether the neural renderer corrects the picture, for which it wants the
+        hand_pose [45]. Differentiable in everything but visibility.
+        """
+        view = self.view(posed, camera)
+        shaded = self.shaded_points(view, posed, self.light_of() if light is None else light)
+        if neural:
+            if hand_pose is None:
+                raise ValueError("the neural renderer wants the hand's pose")
+            shaded = self.neural_points(view, posed, camera, shaded, self.condition(hand_pose))
+        return compose(view, self.topology, shaded)
+
+    def shaded_points(self, view: SurfaceView, posed: Posed, light: Tensor) -> Tensor:
+        """[P,3] sRGB-encoded colours of the visible points by inverse rendering."""
+        return linear_to_srgb(surface_values(view, self.shade(posed, light), self.topology.faces))
+
+    def neural_points(
+        self, view: SurfaceView, posed: Posed, camera: Camera, shaded: Tensor, condition: Tensor
+    ) -> Tensor:
+        """[P,3] sRGB-encoded colours of the visible points by the neural renderer, from those of inverse rendering."""
+        faces, matrix = self.topology.faces, camera.world_to_camera.to(posed.vertices)
+        eye = -matrix[:3, :3].T @ matrix[:3, 3]
+        known = torch.cat(
+            [
+                posed.vertices,
+                posed.normals,
+                posed.features.albedo,
+                self.rest_vertices,
+                self.displacement.latent,
+                self.albedo.latent,
+            ],
+            dim=1,
+        ).detach()
+        fragments = view.fragments
+        detached = view._replace(fragments=fragments._replace(barycentric=fragments.barycentric.detach()))
+        points, normals, albedo, places, codes = surface_values(detached, known, faces).split(
+            [3, 3, 3, 3, known.shape[1] - 12], dim=1
+        )
+        own = surface_values(detached, self.renderer.codes, faces)
+        rays = normalize(points - eye, dim=1)
+        return self.renderer(shaded, normalize(normals, dim=1), albedo, codes, own, places, rays, condition)
+
+    @torch.no_grad()
+    def _warn(self, hand_pose: Tensor) -> None:
+        new = [name for name in joints_outside(hand_pose, self.pose_range) if name not in self._said]
+        if new:
+            self._said.update(new)
+            log.warning(
+                "%s bend farther than in any picture that the hand was learned from: its skin follows only so far",
+                ", ".join(new),
+            )
