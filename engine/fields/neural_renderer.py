@@ -36,6 +36,8 @@ class RendererConfig:
 class NeuralRenderer(nn.Module):
     """Per-point colours. Begins as inverse rendering's own: its last layer is zero and corrects the shaded colour's logit."""
 
+    directions: Tensor
+
     def __init__(self, vertex_codes: int, condition: int, vertices: int, config: RendererConfig):
         """vertex_codes: numbers of the embeddings' codes a vertex; condition: of the pose; vertices: V."""
         super().__init__()

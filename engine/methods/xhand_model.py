@@ -10,7 +10,7 @@ import dataclasses
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -132,7 +132,7 @@ class XHandModel(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> XHandModel:
         super()._apply(fn, recurse)
-        moved = {
+        moved: dict[str, Any] = {
             item.name: fn(value)
             for item in dataclasses.fields(self.template)
             if isinstance(value := getattr(self.template, item.name), Tensor)
