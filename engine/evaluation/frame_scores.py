@@ -78,10 +78,10 @@ def picture_scores(
     }
     if min(shown.shape[:2]) >= MS_SSIM_LEAST_PX:
         scores["ms_ssim"] = float(ms_ssim(shown, true))
-    return scores | _perceptual_scores(shown, true, window, networks)
+    return scores | perceptual_scores(shown, true, window, networks)
 
 
-def _perceptual_scores(shown: Tensor, true: Tensor, window: Tensor, networks: Networks) -> Scores:
+def perceptual_scores(shown: Tensor, true: Tensor, window: Tensor, networks: Networks) -> Scores:
     """LPIPS on the pictures as the networks want them, and as the published codes feed them."""
     scores = {}
     if networks.vgg is not None:

@@ -20,6 +20,12 @@ class Measure(NamedTuple):
 MEASURES: dict[str, Measure] = {
     "psnr_db": Measure("PSNR", 2, True, "dB over the true mask's pixels, peak 1"),
     "psnr_whole_db": Measure("PSNR whole", 2, True, "dB over the whole picture, background included"),
+    "psnr_union_db": Measure(
+        "PSNR union", 2, True, "dB over the pixels of the true mask or of the rendered one, on black"
+    ),
+    "psnr_drawn_db": Measure(
+        "PSNR drawn", 2, True, "as XHand's code, with the right factor: dB over the rendered mask's pixels alone"
+    ),
     "ssim": Measure("SSIM", 3, True, "window of 7 pixels, data range 1"),
     "ssim_range2": Measure(
         "SSIM, range 2", 3, True, "as PALM's code: a data range of 2 for pictures of range 1 flatters"

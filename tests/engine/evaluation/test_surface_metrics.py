@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from engine.errors import HandModelError
-from engine.evaluation.surface_metrics import point_to_surface_mm, surface_error
+from engine.evaluation.surface_metrics import (
+    Cut,
+    point_to_surface_mm,
+    spread,
+    surface_distances,
+    surface_error,
+    wrist_cut,
+)
 
 SQUARE = torch.tensor([[0.0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]])
 FACES = torch.tensor([[0, 1, 2], [0, 2, 3]])
@@ -39,3 +46,33 @@ def test_what_is_missing_counts_on_the_way_back():
 def test_no_surface_is_refused():
     with pytest.raises(HandModelError):
         point_to_surface_mm(SQUARE, SQUARE * math.nan, FACES)
+
+
+def test_what_lies_behind_the_cut_is_not_compared():
+    """A plane tilted about x = 0.5 by 2 mm a metre: beyond the cut at 0.75 its distances run from 0.5 to 1 mm."""
+    tilted = SQUARE + torch.stack([torch.zeros(4), torch.zeros(4), 0.002 * (SQUARE[:, 0] - 0.5)], dim=1)
+    cut = Cut(torch.tensor([0.75, 0, 0]), torch.tensor([1.0, 0, 0]))
+    for distances in surface_distances(tilted, FACES, SQUARE, FACES, cut, samples=20000):
+        assert 4600 < len(distances) < 5400
+        found = spread(distances)
+        assert found.mean_mm == pytest.approx(0.75, abs=0.01)
+        assert found.p95_mm == pytest.approx(0.975, abs=0.01)
+
+
+def test_wrist_s_cut_is_parallel_to_its_lid():
+    """A tube along x whose lid is tilted: the cut lies one centimetre in along the lid's normal."""
+    angle = torch.linspace(0, 2 * math.pi, 9)[:-1]
+    ring = torch.stack([torch.zeros(8), 0.02 * angle.cos(), 0.02 * angle.sin()], dim=1)
+    lid = ring + torch.stack([0.5 * ring[:, 1], torch.zeros(8), torch.zeros(8)], dim=1)
+    cut = wrist_cut(torch.cat([lid, ring + torch.tensor([0.1, 0, 0])]), torch.arange(8))
+    expected = torch.tensor([1, -0.5, 0]) / math.sqrt(1.25)
+    torch.testing.assert_close(cut.normal, expected)
+    torch.testing.assert_close(cut.point, 0.01 * expected)
+    assert cut.keeps(torch.tensor([[0.05, 0.0, 0.0], [0.005, 0, 0]])).tolist() == [True, False]
+    with pytest.raises(ValueError, match="lid"):
+        wrist_cut(ring, torch.arange(2))
+
+
+def test_no_distances_have_no_spread():
+    with pytest.raises(ValueError, match="nothing"):
+        spread(torch.zeros(0))
