@@ -10,7 +10,7 @@ from mathutils import Matrix
 
 from ..engine.avatar.folder import Avatar, AvatarMesh
 from ..engine.hand.cameras import BLENDER_FROM_OPENCV_WORLD
-from . import animation, bone_math, correctives, materials, photo, rig
+from . import animation, bone_math, correctives, materials, photo, pose_maps, rig
 from .cleanup import whole_or_nothing
 
 BONES = "palm_bones"
@@ -43,6 +43,7 @@ def build_hand(avatar: Avatar, name: str, scene: bpy.types.Scene) -> HandObjects
     collection = own_collection(name, scene)
     armature, mesh = assemble_hand(avatar.mesh, avatar.handedness, avatar.betas, name, collection)
     mesh.data.materials.append(material)
+    pose_maps.add_pose_maps(avatar, material, mesh)
     _store_provenance(avatar, armature)
     photo.remember(avatar, armature)
     capture = avatar.capture

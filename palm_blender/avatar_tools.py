@@ -15,6 +15,7 @@ from . import (
     joint_limits,
     match_view,
     photo,
+    pose_maps,
     pose_sequences,
     rig,
     take_record,
@@ -101,6 +102,7 @@ def mirror(armature: bpy.types.Object, keep_original: bool = True) -> bpy.types.
         material = slot.material
         mesh.data.materials.append(material.copy() if keep_original and material else material)
         mesh.material_slots[index].material = mesh.data.materials[index]
+    pose_maps.mirror_weights(old_mesh, mesh)
     _copy_levels(old_mesh, mesh)
     rig.set_betas(made, rig.get_betas(armature))
     made.matrix_world = armature.matrix_world.copy()
@@ -231,6 +233,7 @@ def delete(armature: bpy.types.Object) -> int:
     materials = [slot.material for slot in mesh.material_slots if slot.material] if mesh else []
     trees = [material.node_tree for material in materials if material.node_tree]
     nodes = [node for tree in trees for node in tree.nodes]
+    nodes += [inner for node in nodes if node.type == "GROUP" and node.node_tree for inner in node.node_tree.nodes]
     images = {node.image for node in nodes if node.type == "TEX_IMAGE" and node.image}
     images |= {armature[key] for key in (photo.LIGHT, photo.PICTURE) if isinstance(armature.get(key), bpy.types.Image)}
     groups = {node.node_tree for node in nodes if node.type == "GROUP" and node.node_tree}
@@ -238,7 +241,7 @@ def delete(armature: bpy.types.Object) -> int:
     data = [item.data for item in objects]
     removed = len(objects)
     bpy.data.batch_remove(objects)
-    for blocks in (data, materials, images, groups, actions):
+    for blocks in (data, materials, groups, images, actions):
         unused = list({block for block in blocks if block.users == 0})
         removed += len(unused)
         bpy.data.batch_remove(unused)

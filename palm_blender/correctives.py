@@ -11,7 +11,9 @@ import bpy
 import numpy as np
 
 from ..engine.avatar.folder import AvatarMesh
-from . import bone_math, rig
+from ..engine.avatar.pose_extras import ExtraCorrectives
+from ..engine.avatar.pose_terms import terms_to_rows
+from . import bone_math, pose_drivers, rig
 
 ROTATION_FEATURES: tuple[tuple[str, str], ...] = (
     ("-2*(y*y+z*z)", "yz"),
@@ -28,6 +30,9 @@ ROTATION_FEATURES: tuple[tuple[str, str], ...] = (
 
 POSE_KEY = "pose_{}_{}{}"
 SHAPE_KEY = "shape_{}"
+EXTRA_KEY = "pose_extra_{:03d}"
+EXTRA_TERMS = "palm_extra_terms"
+"""Custom property of the mesh: what drives its extra keys, as `terms_to_rows` writes it."""
 
 
 def add_shape_keys(target: bpy.types.Object, mesh: AvatarMesh, armature: bpy.types.Object) -> None:
@@ -49,6 +54,19 @@ def add_shape_keys(target: bpy.types.Object, mesh: AvatarMesh, armature: bpy.typ
         # an entry of R - I lies in [-2, 1]; Blender's default range 0..1 would cut the negative ones off
         key = add_key(target, name, rest + basis[feature], 2.0)
         drive_pose(key, armature, bones[joint].name, *ROTATION_FEATURES[entry])
+    if mesh.extra is not None:
+        _add_extra_keys(target, rest, mesh.extra, armature)
+
+
+def _add_extra_keys(
+    target: bpy.types.Object, rest: np.ndarray, extra: ExtraCorrectives, armature: bpy.types.Object
+) -> None:
+    """Correctives of terms beyond MANO's, a key each."""
+    bases = rig.rest_bases(armature)
+    for index, (term, offset) in enumerate(zip(extra.terms, extra.basis, strict=True)):
+        key = add_key(target, EXTRA_KEY.format(index), rest + offset, 1.0)
+        pose_drivers.add_driver(key, "value", armature, pose_drivers.term_expression(term, bases), [term])
+    target.data[EXTRA_TERMS] = [float(number) for number in terms_to_rows(extra.terms).ravel()]
 
 
 def add_key(target: bpy.types.Object, name: str, points: np.ndarray, reach: float) -> bpy.types.ShapeKey:
@@ -75,12 +93,7 @@ def drive_pose(
     """Let an expression of a bone's own rotation, as a quaternion, set the key. components: those of wxyz that it names."""
     driver = key.driver_add("value").driver
     for component in components:
-        variable = driver.variables.new()
-        variable.name, variable.type = component, "TRANSFORMS"
-        target = variable.targets[0]
-        target.id, target.bone_target = armature, bone
-        target.transform_type = f"ROT_{component.upper()}"
-        target.rotation_mode, target.transform_space = "QUATERNION", "LOCAL_SPACE"
+        pose_drivers.add_variable(driver, component, armature, bone, component)
     driver.expression = expression
 
 

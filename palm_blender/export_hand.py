@@ -16,7 +16,7 @@ import bpy
 
 from ..engine.errors import InputError, OutputError
 from ..engine.files import atomic_file
-from . import animate, animation, avatar_tools, compat, export_keys, export_skin, rig
+from . import animate, animation, avatar_tools, compat, export_keys, export_skin, pose_maps, rig
 from .console import quiet_blender
 
 
@@ -94,6 +94,12 @@ def preflight(armature: bpy.types.Object, settings: ExportSettings) -> tuple[lis
     most = most_influences(mesh) if settings.format == "GLTF" else 0
     if most > 4:
         notes.append(f"up to {most} bones move a vertex: programs that read only 4 bend the skin a little otherwise")
+    if (
+        settings.format != "ALEMBIC"
+        and settings.textures
+        and any(slot.material is not None and pose_maps.follow_pose(slot.material) for slot in mesh.material_slots)
+    ):
+        notes.append("maps that change with the pose stay behind: the skin looks as in the mean pose")
     if any(abs(scale - 1) > 1e-4 for scale in armature.matrix_world.to_scale()):
         notes.append("the armature is scaled: apply its scale, or lengths differ in other programs")
     return problems, notes

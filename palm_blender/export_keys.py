@@ -15,7 +15,8 @@ from typing import NamedTuple
 import bpy
 import numpy as np
 
-from . import avatar, correctives, hand_reading, rig
+from ..engine.avatar.pose_terms import Term, is_signed
+from . import avatar, correctives, hand_reading, pose_drivers, rig
 
 NEGLIGIBLE_M = 1e-7
 """Targets that move no vertex farther are left out."""
@@ -42,6 +43,14 @@ def targets_of(entry: int) -> tuple[Target, ...]:
         Target("_up", 1.0, f"max({expression},0)", components),
         Target("_down", -1.0, f"max(-{expression},0)", components),
     )
+
+
+def targets_of_term(term: Term, bases: np.ndarray) -> tuple[Target, ...]:
+    """The same for an extra corrective's term."""
+    expression = pose_drivers.term_expression(term, bases)
+    if not is_signed(term):
+        return (Target("", 1.0, expression, ""),)
+    return Target("_up", 1.0, f"max({expression},0)", ""), Target("_down", -1.0, f"max(-({expression}),0)", "")
 
 
 @contextmanager
@@ -90,6 +99,13 @@ def _positive_mesh(armature: bpy.types.Object) -> bpy.types.Object:
             key = correctives.add_key(built, name, rest + part.gain * basis[feature], 1.0)
             key.slider_min = 0.0
             correctives.drive_pose(key, armature, bone, part.expression, part.components)
+    bases = rig.rest_bases(armature)
+    for index, term in enumerate(source.extra.terms if source.extra else ()):
+        for part in targets_of_term(term, bases):
+            name = correctives.EXTRA_KEY.format(index) + part.suffix
+            key = correctives.add_key(built, name, rest + part.gain * source.extra.basis[index], 1.0)
+            key.slider_min = 0.0
+            pose_drivers.add_driver(key, "value", armature, part.expression, [term])
     for index in range(10):
         correctives.add_key(
             built, correctives.SHAPE_KEY.format(index), rest + source.shape_basis[index], 1.0

@@ -8,10 +8,13 @@ backwards.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
 from ..engine.avatar.folder import AvatarMesh
+from ..engine.avatar.pose_extras import ExtraCorrectives
+from ..engine.avatar.pose_terms import mirrored_term
 from ..engine.errors import InputError
 
 _FLIP = np.array([-1.0, 1.0, 1.0])
@@ -34,7 +37,18 @@ def mirrored(mesh: AvatarMesh) -> AvatarMesh:
         pose_basis=mesh.pose_basis * _FLIP * feature_sign[:, None, None],
         shape_basis=mesh.shape_basis * _FLIP,
         joint_shape_basis=mesh.joint_shape_basis * _FLIP,
+        extra=_mirrored_extra(mesh.extra),
     )
+
+
+def _mirrored_extra(extra: ExtraCorrectives | None) -> ExtraCorrectives | None:
+    if extra is None:
+        return None
+    return ExtraCorrectives(tuple(map(mirrored_term, extra.terms)), extra.basis * _FLIP)
+
+
+def _with_basis(extra: ExtraCorrectives | None, changed: Callable[[np.ndarray], np.ndarray]) -> ExtraCorrectives | None:
+    return extra and dataclasses.replace(extra, basis=changed(extra.basis))
 
 
 def finer(mesh: AvatarMesh) -> AvatarMesh:
@@ -67,6 +81,7 @@ def finer(mesh: AvatarMesh) -> AvatarMesh:
         pose_basis=refined_basis(mesh.pose_basis),
         shape_basis=refined_basis(mesh.shape_basis),
         cap_faces=np.repeat(mesh.cap_faces, 4),
+        extra=_with_basis(mesh.extra, refined_basis),
     )
 
 
@@ -102,6 +117,7 @@ def coarser(mesh: AvatarMesh) -> AvatarMesh:
         pose_basis=mesh.pose_basis[:, :count],
         shape_basis=mesh.shape_basis[:, :count],
         cap_faces=mesh.cap_faces[::4],
+        extra=_with_basis(mesh.extra, lambda basis: basis[:, :count]),
     )
 
 

@@ -6,6 +6,8 @@ import bpy
 import numpy as np
 
 from ..engine.avatar.folder import AvatarMesh
+from ..engine.avatar.pose_extras import ExtraCorrectives
+from ..engine.avatar.pose_terms import terms_from_rows
 from ..engine.errors import InputError
 from . import avatar, bone_math, correctives, rig
 
@@ -43,7 +45,17 @@ def read_mesh(armature: bpy.types.Object) -> AvatarMesh:
         shape_basis=np.stack([_points(data, correctives.SHAPE_KEY.format(index)) - basis for index in range(10)]),
         joint_shape_basis=np.array(armature[rig.JOINT_SHAPE_BASIS], dtype=float).reshape(10, 16, 3),
         cap_faces=cap,
+        extra=_extra(data, basis),
     )
+
+
+def _extra(data: bpy.types.Mesh, basis: np.ndarray) -> ExtraCorrectives | None:
+    held = data.get(correctives.EXTRA_TERMS)
+    if held is None:
+        return None
+    terms = terms_from_rows(np.array(held, dtype=float))
+    names = (correctives.EXTRA_KEY.format(index) for index in range(len(terms)))
+    return ExtraCorrectives(terms, np.stack([_points(data, name) - basis for name in names]))
 
 
 def bone_axes_correctives(armature: bpy.types.Object) -> np.ndarray:

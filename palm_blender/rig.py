@@ -162,11 +162,11 @@ def duplicate_hand(armature: bpy.types.Object) -> bpy.types.Object:
     for modifier in new_mesh.modifiers:
         if modifier.type == "ARMATURE":
             modifier.object = new_armature
-    for curve in new_mesh.data.shape_keys.animation_data.drivers:
-        for variable in curve.driver.variables:
-            for target in variable.targets:
-                if target.id == armature:
-                    target.id = new_armature
+    for owner in (new_mesh.data.shape_keys, new_mesh):
+        curves = owner.animation_data.drivers if owner.animation_data else ()
+        for target in (t for curve in curves for variable in curve.driver.variables for t in variable.targets):
+            if target.id == armature:
+                target.id = new_armature
     bpy.context.view_layer.update()
     return new_armature
 

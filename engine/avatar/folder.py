@@ -5,6 +5,8 @@
     albedo.png        16-bit sRGB            roughness.png, normal.png   non-colour; tangent space, +Y up
     seen.png          texels the photo showed   environment.exr          estimated light, linear, equirectangular, +Z up
     photo.png, mask.png, preview.png
+    correctives.npz, pose_maps.json, pose_maps/   what was learned of the pose (`pose_extras`); optional, as is what readers
+                                                  of the same schema may leave out
 
 Reading needs NumPy and the standard library only. Images stay paths; their headers are checked.
 """
@@ -27,6 +29,7 @@ from ..files import atomic_folder, read_json
 from ..hand.joints import MANO_PARENTS
 from ..outside import numbers
 from .image_headers import is_whole_image
+from .pose_extras import ExtraCorrectives, PoseMap, read_correctives, read_pose_maps, write_pose_extras
 
 SCHEMA_VERSION = 1
 MAX_VERTICES = 2_000_000
@@ -56,6 +59,8 @@ class AvatarMesh:
     """[10,16,3] the same for the joints."""
     cap_faces: np.ndarray
     """[F] bool, the lid of the wrist."""
+    extra: ExtraCorrectives | None = None
+    """Pose correctives beyond MANO's, where a method learned some."""
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The shapes that the arrays must have."""
@@ -106,6 +111,8 @@ class Avatar:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     prior: str | None = None
     folder: Path | None = None
+    pose_maps: tuple[PoseMap, ...] = ()
+    """Maps that are blended with the pose, where a method learned some; their pictures lie in the folder."""
 
     def image(self, name: str) -> Path | None:
         """Path of one of the folder's images, None where an optional one is absent."""
@@ -126,6 +133,7 @@ def write_avatar(folder: Path, avatar: Avatar, write_images: Callable[[Path], No
     with atomic_folder(folder, force) as temporary:
         write_images(temporary)
         arrays = {name: _compact(getattr(avatar.mesh, name)) for name in avatar.mesh.shapes()}
+        write_pose_extras(temporary, avatar.mesh.extra, avatar.pose_maps)
         np.savez_compressed(temporary / "mesh.npz", parents=np.array(MANO_PARENTS, np.int32), **arrays)
         (temporary / "avatar.json").write_text(
             json.dumps(_to_json(avatar), indent=1, allow_nan=False), encoding="utf-8"
@@ -189,6 +197,7 @@ def read_avatar(folder: Path | str) -> Avatar:
         metrics=_section(values, "metrics", folder),
         prior=None if values.get("prior") is None else str(values["prior"]),
         folder=folder,
+        pose_maps=read_pose_maps(folder),
     )
 
 
@@ -222,7 +231,7 @@ def _vector(values: Mapping[str, Any], name: str, shape: tuple[int, ...], folder
 
 def _read_mesh(folder: Path) -> AvatarMesh:
     path = folder / "mesh.npz"
-    names = [item.name for item in dataclasses.fields(AvatarMesh)]
+    names = [item.name for item in dataclasses.fields(AvatarMesh) if item.name != "extra"]
     try:
         with np.load(path, allow_pickle=False) as archive:
             missing = [name for name in names if name not in archive.files]
@@ -232,7 +241,7 @@ def _read_mesh(folder: Path) -> AvatarMesh:
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
         raise AvatarError(f"{path} is damaged ({error}): copy it again, or make the avatar again") from error
     _check_mesh(mesh, folder)
-    return mesh
+    return dataclasses.replace(mesh, extra=read_correctives(folder, len(mesh.vertices)))
 
 
 def _check_mesh(mesh: AvatarMesh, folder: Path) -> None:

@@ -95,6 +95,8 @@ def pose_mesh(mesh: AvatarMesh, pose: Pose, device: torch.device | str = "cpu") 
     axis_angles = torch.cat([tensor(pose.global_orient).reshape(1, 3), tensor(pose.hand_pose).reshape(15, 3)])
     rotations = axis_angle_to_matrix(axis_angles)
     correctives = torch.einsum("pvc,p->vc", tensor(mesh.pose_basis), pose_features(rotations))
+    if mesh.extra is not None:
+        correctives = correctives + tensor(mesh.extra.offsets(pose.hand_pose))
     rest_joints = tensor(mesh.joints)
     transforms = joint_transforms(rotations, rest_joints, MANO_PARENTS)
     vertices = skin(tensor(mesh.vertices) + correctives, transforms, tensor(mesh.skinning_weights))

@@ -68,6 +68,8 @@ def _posed(avatar: Avatar, global_orient: np.ndarray, hand_pose: np.ndarray, tra
 
     rotations = axis_angle_to_matrix(torch.cat([tensor(global_orient).reshape(1, 3), tensor(hand_pose).reshape(15, 3)]))
     correctives = torch.einsum("pvc,p->vc", tensor(mesh.pose_basis), pose_features(rotations))
+    if mesh.extra is not None:
+        correctives = correctives + tensor(mesh.extra.offsets(hand_pose))
     transforms = joint_transforms(rotations, tensor(mesh.joints), MANO_PARENTS)
     return skin(tensor(mesh.vertices) + correctives, transforms, tensor(mesh.skinning_weights)) + tensor(transl)
 
