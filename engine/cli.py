@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "personalize": ("engine.methods.command", "photo → avatar folder NAME.palmhand"),
     "refine-poses": ("engine.methods.refine_command", "avatar and video → the hand's pose in every frame"),
     "render": ("engine.methods.render_command", "avatar and poses → pictures from any side, in any light"),
+    "view": ("engine.methods.view_command", "avatar → its hand moving in a window, or as frames of a pose file"),
     "train-prior": ("engine.training.command", "pictures of many hands → learned prior NAME.palmprior"),
     "bake-subject": ("engine.methods.subject_command", "one of a prior's subjects → avatar folder NAME.palmhand"),
     "import-prior": ("engine.training.official_command", "published PALM checkpoint → prior NAME.palmprior"),
