@@ -11,6 +11,7 @@ from ..capture.command import add_capture_options
 from ..errors import InputError
 from ..files import check_output
 from ..progress import Progress, sub_progress
+from .xhand_options import add_xhand_arguments, refuse_other_options, refuse_xhand_options
 
 if TYPE_CHECKING:
     from .config import HarpConfig
@@ -37,10 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="avatar folder to write, NAME.palmhand")
     parser.add_argument(
         "--method",
-        choices=("palm", "harp"),
+        choices=("palm", "harp", "xhand"),
         default="palm",
         help="palm: a prior that has learned many hands is fitted (default); harp: mesh and textures fitted to one photo or "
-        "one video alone",
+        "one video alone; xhand: a hand whose shape and skin follow its pose, learned from a sequence seen by many cameras",
     )
     parser.add_argument(
         "--prior",
@@ -57,7 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--hold-out",
         type=int,
         metavar="K",
-        help="harp, of a video: every how many-th frame has no say and measures the avatar (default 10; 0: none)",
+        help="of a video or sequence: every how many-th frame, or moment, has no say and measures the avatar (harp: default 10; "
+        "xhand: none; 0: none)",
     )
     parser.add_argument(
         "--template",
@@ -91,6 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_capture_options(parser)
     parser.add_argument("--force", action="store_true", help="replace an existing avatar once the new one is complete")
+    add_xhand_arguments(parser)
 
 
 def run(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
@@ -104,9 +107,15 @@ def run(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         raise InputError(
             f"--texture-size {args.texture_size} is not between {MIN_TEXTURE_PX} and {MAX_TEXTURE_PX}: try 1024 or 2048"
         )
-    _check_inputs(args.inputs, folders=args.method == "harp")
+    _check_inputs(args.inputs, folders=args.method != "palm")
     if args.seed < 0:
         raise InputError(f"--seed {args.seed} is negative: give 0 or more")
+    if args.method == "xhand":
+        from .xhand_command import run_xhand
+
+        refuse_other_options(args)
+        return run_xhand(args, progress)
+    refuse_xhand_options(args)
     most = MOST_FRAMES if args.method == "palm" else MOST_VIDEO_FRAMES
     if args.frames is not None and not 1 <= args.frames <= most:
         raise InputError(

@@ -62,6 +62,17 @@ class Features(NamedTuple):
     """[V,3] linear, in [0,1]."""
 
 
+class Means(NamedTuple):
+    """Means in place of the model's own while they are learned, in the networks' units; None: the model's own."""
+
+    displacement: Tensor | None = None
+    """[V,3] in `displacement_scale_m`."""
+    skinning: Tensor | None = None
+    """[V,16] logits."""
+    albedo: Tensor | None = None
+    """[V,3] logits."""
+
+
 class RestPose(NamedTuple):
     """What a pose makes of the hand model alone; kept by trainings, which see a pose many times."""
 
@@ -147,17 +158,20 @@ class XHandModel(nn.Module):
         """[45] what the networks see of a pose [45]: held in the range that was seen, divided by π."""
         return clamp_pose(hand_pose, self.pose_range) / torch.pi
 
-    def features(self, hand_pose: Tensor) -> Features:
+    def features(self, hand_pose: Tensor, means: Means | None = None, pose_dependent: bool | None = None) -> Features:
         """The vertices' features in a pose [45], absolute axis-angle radians (eqs. 9, 10, 12).
 
-        Warns once of each joint that bends far beyond the poses seen.
+        pose_dependent: by default the networks'; without, the means alone. Warns once of each joint that bends far beyond the
+        poses seen.
         """
         self._warn(hand_pose)
-        condition, moves = self.condition(hand_pose), self.networks.pose_dependent
+        means = means or Means()
+        condition = self.condition(hand_pose)
+        moves = self.networks.pose_dependent if pose_dependent is None else pose_dependent
         return Features(
-            self.networks.displacement_scale_m * self.displacement(condition, pose_dependent=moves),
-            torch.softmax(self.skinning(condition, pose_dependent=moves), dim=1),
-            torch.sigmoid(self.albedo(condition, pose_dependent=moves)),
+            self.networks.displacement_scale_m * self.displacement(condition, means.displacement, moves),
+            torch.softmax(self.skinning(condition, means.skinning, moves), dim=1),
+            torch.sigmoid(self.albedo(condition, means.albedo, moves)),
         )
 
     def mean_features(self) -> Features:

@@ -1,0 +1,167 @@
+"""Trainings of a few seconds on a rendered hand: what they learn, and that they go on where they stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from engine.errors import Cancelled, CheckpointError, InputError
+from engine.hand.model import open_hand_model
+from engine.hand.refine import spread
+from engine.methods.xhand import HeldOut, divide, learn_hand, measure_hand, new_model
+from engine.methods.xhand_config import ABLATIONS, XHandStage, preset, without
+from engine.methods.xhand_light import start_light
+from engine.methods.xhand_means import mean_of, new_offsets, spreading
+from engine.methods.xhand_pictures import cut_out, moments_of
+from engine.methods.xhand_stages import Training, plan
+from engine.methods.xhand_template import build_template
+
+from synthetic_sequence import CONFIG, shortened, write_sequence
+
+
+@pytest.fixture(scope="module")
+def sequence(tmp_path_factory):
+    return write_sequence(tmp_path_factory.mktemp("toy"))
+
+
+def test_a_short_training_lowers_the_energy_and_shows_the_hand_better(sequence):
+    config = shortened(initial=XHandStage(24, (2,)), embedding=XHandStage(16, (1,)), rendering=XHandStage(8, (1,)))
+    model = new_model(sequence, open_hand_model(), config)
+    pictures = cut_out(sequence, model)
+    training = Training(model, pictures, config)
+    last = training.plan[-1]
+    before, first = float(training.energy(last).detach()), training.means()
+    shown = measure_hand(model, divide(sequence, HeldOut()))["train"]
+    for _ in training.run():
+        pass
+    assert float(training.energy(last).detach()) < 0.8 * before
+    training.settle()
+    scores = measure_hand(model, divide(sequence, HeldOut()))["train"]
+    assert scores.psnr_db > shown.psnr_db + 1 and scores.iou > shown.iou
+    # the truth's skin is 2 mm thicker, and silhouettes move the mesh
+    assert float(model.displacement.mean.detach().norm(dim=1).mean()) > 0.01
+    assert not torch.equal(training.means().albedo, first.albedo)
+
+
+def test_what_a_training_comes_to_does_not_depend_on_interruptions(sequence, tmp_path):
+    whole = learn_hand(sequence, open_hand_model(), CONFIG).model
+    for stop_at in (6, 13):  # once in the first step, once in the second
+        calls = 0
+
+        def stopping(fraction, message="", preview=None, stop_at=stop_at):
+            nonlocal calls
+            calls += 1
+            if calls > stop_at:
+                raise Cancelled
+
+        with pytest.raises(Cancelled, match="goes on from there"):
+            learn_hand(sequence, open_hand_model(), CONFIG, stopping, tmp_path)
+    seen = []
+    resumed = learn_hand(sequence, open_hand_model(), CONFIG, lambda f, m="", preview=None: seen.append(m), tmp_path)
+    assert 0 < sum("learn" in message or "light" in message for message in seen) < CONFIG.steps
+    for (name, value), told in zip(whole.state_dict().items(), resumed.model.state_dict().values(), strict=True):
+        torch.testing.assert_close(told, value, msg=name)
+
+
+def test_checkpoints_of_another_training_are_refused(sequence, tmp_path):
+    learn_hand(sequence, open_hand_model(), shortened(embedding=XHandStage(0, (1,))), checkpoints=tmp_path)
+    with pytest.raises(CheckpointError, match="another training"):
+        learn_hand(sequence, open_hand_model(), CONFIG, checkpoints=tmp_path)
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+def test_each_ablation_trains_without_what_it_leaves_out(sequence, name):
+    stages = {"initial": XHandStage(3, (4,)), "embedding": XHandStage(2, (4,)), "rendering": XHandStage(1, (4,))}
+    config = without(shortened(**stages), name)
+    model = learn_hand(sequence, open_hand_model(), config).model
+    bent, flat = model.features(0.5 * torch.ones(45)), model.features(torch.zeros(45))
+    moves = [not torch.equal(one, other) for one, other in zip(bent, flat, strict=True)]
+    assert moves == {"pose_dependent": [False] * 3, "displaced": [False, False, True]}.get(name, [True] * 3)
+    if name == "displaced":
+        assert not bent.displacement.any()
+    assert (model.displacement.mapping is None) == (name == "feature_embedding")
+
+
+def test_the_plan_follows_from_the_seed_alone_and_sees_every_moment(sequence):
+    model = new_model(sequence, open_hand_model(), CONFIG)
+    pictures = cut_out(sequence, model)
+    steps = plan(CONFIG, pictures)
+    assert steps == plan(CONFIG, pictures) != plan(shortened(seed=1), pictures)
+    assert len(steps) == CONFIG.steps and {step.moment for step in steps if step.stage == 1} == {0, 1, 2}
+    assert [step.shrink for step in steps if step.stage == 1] == [2] * 4 + [1] * 4
+    assert [step.still for step in steps[:8]] == [True] * 2 + [False] * 6
+    assert all(len(set(step.cameras)) == CONFIG.views for step in steps)
+
+
+def test_the_first_light_shades_the_hand_as_the_pictures_do(sequence):
+    model = new_model(sequence, open_hand_model(), CONFIG)
+    start_light(model, cut_out(sequence, model), [0, 1, 2])
+    radiance = model.light[0].detach()
+    # the truth's light, up to the brightness of its skin: most from +z, some from +y
+    assert (radiance[0] > 1).all() and (radiance[2] / radiance[0] - 1 / 3).abs().max() < 0.12
+    assert (radiance[1] / radiance[0] - 0.2).abs().max() < 0.12
+
+
+def test_means_are_moved_from_coarse_to_fine():
+    template = build_template(open_hand_model(), 8_000)
+    ways = spreading(template)
+    first = torch.zeros(len(template.model.v_template), 1)
+    offsets = new_offsets(first, ways)
+    counts = [len(values) for values in offsets.levels]
+    assert counts[0] == 1670 and counts[-1] == len(first) and counts == sorted(counts)
+    with torch.no_grad():
+        offsets.levels[0][:] = template.coarse.v_template[:, :1]
+    total = mean_of(first, offsets, ways)
+    torch.testing.assert_close(total, spread(template.coarse.v_template[:, :1], ways[0]).detach())
+    total.sum().backward()
+    assert all(values.grad is not None for values in offsets.levels)
+
+
+def test_pictures_are_cut_out_around_the_hand_with_cameras_of_their_own(sequence):
+    model = new_model(sequence, open_hand_model(), CONFIG)
+    picture = cut_out(sequence, model).views[0]["cam0"]
+    height, width = picture.mask.shape
+    assert (height, width) == (picture.camera.height, picture.camera.width)
+    assert picture.color.dtype == torch.uint8 and not picture.bordered
+    assert int(picture.mask.max()) == 255 and not picture.mask[0].any() and not picture.mask[:, 0].any()
+    whole, half = (picture.target(shrink, model.rest_vertices) for shrink in (1, 2))
+    assert half.mask.shape == (height // 2, width // 2)
+    torch.testing.assert_close(half.camera.intrinsics[:2], whole.camera.intrinsics[:2] / 2)
+    assert float(half.hand_px) == pytest.approx(float(whole.hand_px) / 4, rel=0.05)
+
+
+def test_cameras_that_disagree_about_a_moment_are_refused(sequence):
+    frames = list(sequence.frames)
+    frames[1] = dataclasses.replace(frames[1], hand_pose=frames[1].hand_pose + 0.1)
+    with pytest.raises(InputError, match="cam0/0 and cam1/0"):
+        moments_of(frames, torch.zeros(1))
+
+
+def test_holding_out(sequence):
+    parts = divide(sequence, HeldOut(("cam1",), (2,)))
+    assert [len(part) for part in parts] == [4, 2, 2, 1]
+    assert parts.novel_both.frames[0].label == "cam1/2"
+    with pytest.raises(InputError, match="no camera cam9"):
+        divide(sequence, HeldOut(("cam9",)))
+    with pytest.raises(InputError, match="no moment 7"):
+        divide(sequence, HeldOut((), (7,)))
+    with pytest.raises(InputError, match="nothing"):
+        divide(sequence, HeldOut(sequence.cameras))
+
+
+def test_presets_and_unknown_names():
+    assert preset("draft").steps < preset("standard").steps < preset("paper").steps
+    paper = preset("paper").networks
+    assert (paper.displacement.depth, paper.displacement.width, paper.displacement.features) == (8, 512, 10)
+    assert (paper.albedo.depth, paper.albedo.width, paper.renderer.depth, paper.renderer.width) == (5, 128, 8, 256)
+    with pytest.raises(InputError, match="quality"):
+        preset("best")
+    with pytest.raises(InputError, match="ablation"):
+        without(CONFIG, "light")
+
+
+def test_a_hand_of_the_other_side_is_refused(sequence):
+    with pytest.raises(InputError, match="left one"):
+        learn_hand(sequence, open_hand_model("left"), CONFIG)
