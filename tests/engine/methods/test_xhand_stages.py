@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 import torch
+from synthetic_sequence import CONFIG, shortened, write_sequence
 
 from engine.errors import Cancelled, CheckpointError, InputError
 from engine.hand.model import open_hand_model
@@ -17,8 +18,6 @@ from engine.methods.xhand_means import mean_of, new_offsets, spreading
 from engine.methods.xhand_pictures import cut_out, moments_of
 from engine.methods.xhand_stages import Training, plan
 from engine.methods.xhand_template import build_template
-
-from synthetic_sequence import CONFIG, shortened, write_sequence
 
 
 @pytest.fixture(scope="module")
