@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
-from engine.datasets.hand_sequence import HandFrame, HandSequence
+from engine.datasets.formats import read_sequences
+from engine.datasets.hand_sequence import HandSequence
+from engine.datasets.palm_files import Camera as FileCamera
+from engine.datasets.palm_files import SubjectPoses
+from engine.datasets.palm_sequences import OPEN_HAND_NAME
+from engine.datasets.palm_writer import SubjectFrame, write_palm_subject
 from engine.fields.feature_embedding import EmbeddingConfig
 from engine.fields.neural_renderer import RendererConfig
 from engine.hand.model import HandModel, open_hand_model
@@ -67,39 +73,36 @@ def cameras(count: int) -> list[Camera]:
 
 
 @torch.no_grad()
-def write_sequence(folder: Path, moments: int = 3, views: int = 3) -> HandSequence:
-    """Render and describe it."""
+def write_set(folder: Path, moments: int = 3, views: int = 3, names: Sequence[str] = ("toy",)) -> None:
+    """Render it as a set in this project's own layout, of one sequence or several that are alike."""
     hand = true_hand()
     light = torch.zeros(9, 3)
     light[0], light[1], light[2] = 3.0, 0.6, 1.0
     poses = 0.6 * random_hand_poses(hand.source.coarse, moments, torch.Generator().manual_seed(3))
+    orients = torch.arange(moments)[:, None] * torch.tensor([0.1, 0.0, 0.0])
+    around = {f"cam{index}": camera for index, camera in enumerate(cameras(views))}
     frames = []
-    for number, pose in enumerate(poses):
-        orient = torch.tensor([0.1 * number, 0.0, 0.0])
+    for number, (pose, orient) in enumerate(zip(poses, orients, strict=True)):
         posed = hand.posed(pose, orient, torch.zeros(3), true_features(hand, pose))
-        for index, camera in enumerate(cameras(views)):
+        for name, camera in around.items():
             picture = hand.picture(posed, camera, light)
-            image, mask = folder / f"{index}_{number}.png", folder / f"{index}_{number}_mask.png"
-            Image.fromarray((picture.color.clamp(0, 1).numpy() * 255 + 0.5).astype(np.uint8)).save(image)
-            Image.fromarray(np.where(picture.coverage.numpy() > 0.5, 255, 0).astype(np.uint8)).save(mask)
-            frames.append(
-                HandFrame(
-                    f"cam{index}/{number}",
-                    number,
-                    f"cam{index}",
-                    image,
-                    mask,
-                    camera.intrinsics.double().numpy(),
-                    camera.world_to_camera.double().numpy(),
-                    HEIGHT,
-                    WIDTH,
-                    np.zeros(10),
-                    orient.double().numpy(),
-                    pose.double().numpy(),
-                    np.zeros(3),
-                )
-            )
-    return HandSequence("toy", tuple(frames), "right", "open")
+            mask = picture.coverage.numpy() > 0.5
+            frames.append(SubjectFrame(number, name, picture.color.clamp(0, 1).numpy(), mask, mask))
+    said = SubjectPoses(np.zeros(10), orients.double().numpy(), poses.double().numpy(), np.zeros((moments, 3)))
+    files = {
+        name: FileCamera(camera.intrinsics.double().numpy(), camera.world_to_camera.double().numpy(), HEIGHT, WIDTH)
+        for name, camera in around.items()
+    }
+    for name in names:
+        write_palm_subject(folder / "folders", name, files, said, frames, np.zeros(45))
+    facts = {"schema_version": 1, "hand_model": OPEN_HAND_NAME, "exact_masks": True}
+    (folder / "dataset.json").write_text(json.dumps(facts))
+
+
+def write_sequence(folder: Path, moments: int = 3, views: int = 3) -> HandSequence:
+    """The same, read back."""
+    write_set(folder, moments, views)
+    return next(iter(read_sequences(folder, None)))
 
 
 def shortened(**changes: object) -> XHandConfig:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +23,7 @@ from engine.methods.xhand_means import mean_of, new_offsets, spreading
 from engine.methods.xhand_pictures import cut_out, moments_of
 from engine.methods.xhand_stages import Training, plan
 from engine.methods.xhand_template import build_template
+from engine.training.checkpoint import load_latest
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +67,32 @@ def test_what_a_training_comes_to_does_not_depend_on_interruptions(sequence, tmp
     resumed = learn_hand(sequence, open_hand_model(), CONFIG, lambda f, m="", preview=None: seen.append(m), tmp_path)
     assert 0 < sum("learn" in message or "light" in message for message in seen) < CONFIG.steps
     for (name, value), told in zip(whole.state_dict().items(), resumed.model.state_dict().values(), strict=True):
+        torch.testing.assert_close(told, value, msg=name)
+
+
+def test_a_killed_training_goes_on(sequence, tmp_path):
+    whole = learn_hand(sequence, open_hand_model(), CONFIG).model
+    program = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from synthetic_sequence import CONFIG
+from engine.datasets.formats import read_sequences
+from engine.hand.model import open_hand_model
+from engine.methods.xhand import learn_hand
+sequence = next(iter(read_sequences(Path(sys.argv[1]), None)))
+learn_hand(sequence, open_hand_model(), CONFIG, checkpoints=Path(sys.argv[2]))
+"""
+    root = sequence.frames[0].image.parents[4]
+    child = subprocess.Popen([sys.executable, "-c", program, str(root), str(tmp_path)])
+    while child.poll() is None and not any(path.name >= "step-000005" for path in tmp_path.glob("step-*")):
+        time.sleep(0.002)
+    child.kill()
+    assert child.wait() == -signal.SIGKILL  # it was not done yet
+    left = load_latest(tmp_path)
+    assert left is not None and 5 <= left.step < CONFIG.steps
+    resumed = learn_hand(sequence, open_hand_model(), CONFIG, checkpoints=tmp_path).model
+    for (name, value), told in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         torch.testing.assert_close(told, value, msg=name)
 
 
@@ -134,14 +166,14 @@ def test_pictures_are_cut_out_around_the_hand_with_cameras_of_their_own(sequence
 def test_cameras_that_disagree_about_a_moment_are_refused(sequence):
     frames = list(sequence.frames)
     frames[1] = dataclasses.replace(frames[1], hand_pose=frames[1].hand_pose + 0.1)
-    with pytest.raises(InputError, match="cam0/0 and cam1/0"):
+    with pytest.raises(InputError, match="cam0/000001 and cam1/000001"):
         moments_of(frames, torch.zeros(1))
 
 
 def test_holding_out(sequence):
     parts = divide(sequence, HeldOut(("cam1",), (2,)))
     assert [len(part) for part in parts] == [4, 2, 2, 1]
-    assert parts.novel_both.frames[0].label == "cam1/2"
+    assert parts.novel_both.frames[0].label == "cam1/000002"
     with pytest.raises(InputError, match="no camera cam9"):
         divide(sequence, HeldOut(("cam9",)))
     with pytest.raises(InputError, match="no moment 7"):
