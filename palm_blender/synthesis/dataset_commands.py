@@ -22,6 +22,7 @@ VERBS = ("cohort", "harp-relit", "animate")
 DEVICES = ("auto", "cpu", "gpu", "cuda", "optix", "hip", "metal", "oneapi")
 DEFAULT_SIDE = 1024
 DEFAULT_FPS = 30.0
+SEQUENCE_FRAMES, SEQUENCE_CAMERAS = 60, 24
 START_S = 1800.0
 """The longest that a worker may take to start and to build a hand."""
 SLOWEST_SAMPLE_S = 5e-5
@@ -37,9 +38,10 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
     """The three verbs with their options. Needs no Blender, so that help is instant."""
     cohort = verbs.add_parser("cohort", help="many people's hands, seen by a ring of cameras, in one light")
     cohort.add_argument("--subjects", type=int, default=10, metavar="N", help="people (default: 10)")
-    cohort.add_argument("--poses", default="7", metavar="K|FILE", help="poses a person, or a pose file (default: 7)")
-    cohort.add_argument("--frames", type=int, metavar="K", help="with a pose file: its first K poses (default: all)")
-    cohort.add_argument("--cameras", type=int, default=7, metavar="M", help="of the ring of 7 (default: 7)")
+    cohort.add_argument("--sequences", action="store_true", help="hands in motion, with skin that follows the pose")
+    cohort.add_argument("--poses", metavar="K|FILE", help="poses a person, or a pose file (default: 7)")
+    cohort.add_argument("--frames", type=int, metavar="K", help=_FRAMES_HELP)
+    cohort.add_argument("--cameras", type=int, metavar="M", help=_CAMERAS_HELP)
     cohort.add_argument("--env", nargs="+", default=["rig"], metavar="NAME|FILE|FOLDER", help=_ENV_HELP)
     relit = verbs.add_parser("harp-relit", help="one light to personalise in, another to evaluate in")
     relit.add_argument("--sequences", type=int, default=12, metavar="N", help="hands (default: 12)")
@@ -55,11 +57,15 @@ def add_verbs(verbs: argparse._SubParsersAction) -> None:
     animate.add_argument("--camera", choices=VIEWS, default="capture", help="the photo's, or one that sees all of it")
     animate.add_argument("--fps", type=float, help="of a video (default: the pose file's, else 30)")
     animate.add_argument("--force", action="store_true", help="replace a video that exists")
-    sizes = {"cohort": "2448x2048", "harp-relit": "512x512", "animate": "the photo's, ≤ 1024"}
+    sizes = {"cohort": "2448x2048; of sequences 334x512", "harp-relit": "512x512", "animate": "the photo's, ≤ 1024"}
     for name, verb in (("cohort", cohort), ("harp-relit", relit), ("animate", animate)):
         _add_common(verb, sizes[name], "DIR|FILE.mp4" if name == "animate" else "DIR")
 
 
+_FRAMES_HELP = (
+    "of each sequence (default: 60, or the pose file's); else, with a pose file: how many of its poses (default: all)"
+)
+_CAMERAS_HELP = "of the ring of 7 (default: 7); with --sequences of the 36 all around (default: 24)"
 _ENV_HELP = "light: rig (default), one of Blender's environments, a file, a folder to draw from, or several of them"
 
 
@@ -157,18 +163,18 @@ def recipe_of(args: argparse.Namespace) -> Recipe:
         if is_video(args.out) and not args.size:
             width, height = width // 2 * 2, height // 2 * 2
     else:
-        width, height = parse_size(args.size or ("2448x2048" if args.verb == "cohort" else "512x512"))
+        size = "512x512" if args.verb != "cohort" else "334x512" if args.sequences else "2448x2048"
+        width, height = parse_size(args.size or size)
     common = Recipe(
         args.verb, args.seed, 1, args.frames or 0, 1, width, height, args.samples,
         denoise=not args.no_denoise, vary_light=args.vary_light, background=args.background, texture=args.texture,
         radiance=args.radiance, avatars=getattr(args, "avatars", False),
     )  # fmt: skip
     if args.verb == "cohort":
-        poses, count = _cohort_poses(args.poses, args.frames)
-        lights = tuple(map(placed, args.env))
-        return replace(
-            common, units=args.subjects, frames=count, cameras=args.cameras, environments=lights, poses=poses
-        )
+        poses, count = _sequence_poses(args) if args.sequences else _cohort_poses(args.poses or "7", args.frames)
+        cameras = (SEQUENCE_CAMERAS if args.sequences else 7) if args.cameras is None else args.cameras
+        common = replace(common, kind="sequence" if args.sequences else "cohort", frames=count, cameras=cameras)
+        return replace(common, units=args.subjects, environments=tuple(map(placed, args.env)), poses=poses)
     if args.verb == "harp-relit":
         lights = (placed(args.train_env), placed(args.eval_env))
         return replace(common, units=args.sequences, environments=lights, poses=args.poses and placed_file(args.poses))
@@ -241,6 +247,15 @@ def _cohort_poses(text: str, frames: int | None) -> tuple[str | None, int]:
 
         frames = len(load_pose_file(path))
     return path, frames
+
+
+def _sequence_poses(args: argparse.Namespace) -> tuple[str | None, int]:
+    """The user's pose file, or None for a motion of the project's; and how many frames."""
+    if args.poses is None:
+        return None, SEQUENCE_FRAMES if args.frames is None else args.frames
+    if args.poses.isdecimal():
+        raise InputError(f"--poses {args.poses} is no file: a sequence has one motion, of so many --frames")
+    return _cohort_poses(args.poses, args.frames)
 
 
 def _photo_size(avatar: Path) -> tuple[int, int]:

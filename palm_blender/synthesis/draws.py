@@ -17,6 +17,10 @@ class Stream(IntEnum):
     LIGHT = 104
     NOISE = 105
     VIEW = 106
+    GESTURE = 107
+    """of a sequence"""
+    RIG = 108
+    """of a sequence's cameras"""
 
 
 def draws(seed: int, stream: Stream, index: int, frame: int = 0) -> np.random.Generator:

@@ -14,7 +14,7 @@ from .controller import Run, render_set
 from .progress_line import duration
 from .recipe import Recipe
 
-LEAST_FRAMES = {"cohort": 1, "harp-relit": 2, "animate": 1}
+LEAST_FRAMES = {"cohort": 1, "sequence": 1, "harp-relit": 2, "animate": 1}
 
 
 def picture_count(recipe: Recipe, shard: tuple[int, int] = (1, 1)) -> int:

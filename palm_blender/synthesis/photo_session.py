@@ -15,6 +15,7 @@ from typing import Any
 import bpy
 import numpy as np
 
+from ...engine.datasets.true_surface import write_faces, write_vertices
 from ...engine.errors import InputError, OutputError
 from . import layout, plan, resume, video
 from .places import RECIPE_FILE, avatar_folder
@@ -108,7 +109,19 @@ class PhotoSession:
                     # another worker at this unit may have been first
                     if not resume.avatar_is_whole(self._root, self._recipe, index):
                         raise
+            self._write_surfaces(index, unit)
         return unit
+
+    def _write_surfaces(self, index: int, unit: Unit) -> None:
+        """A sequence's true surfaces, as far as they are missing."""
+        missing = resume.missing_surfaces(self._root, self._recipe, index)
+        if not missing:
+            return
+        fine = self._studio.fine
+        ((place, folder),) = unit.folders.items()
+        write_faces(self._root / place, fine.mesh.faces)
+        for frame in missing:
+            write_vertices(self._root / place, frame + 1, fine.frame(folder.poses[frame]).vertices)
 
     def _check_recipe(self) -> None:
         """Raises InputError where another run took the folder before this one's first picture lay there."""

@@ -6,6 +6,7 @@ from .animation_plan import animation_shots, animation_unit
 from .cohort_plan import cohort_shots, cohort_unit
 from .recipe import Recipe
 from .relit_plan import relit_shots, relit_unit
+from .sequence_plan import sequence_shots, sequence_unit
 from .shots import ShotId, Unit
 
 
@@ -21,6 +22,8 @@ def shot_list(recipe: Recipe, index: int) -> tuple[ShotId, ...]:
     """
     if recipe.kind == "cohort":
         return cohort_shots(recipe, index)
+    if recipe.kind == "sequence":
+        return sequence_shots(recipe, index)
     return relit_shots(recipe, index) if recipe.kind == "harp-relit" else animation_shots(recipe)
 
 
@@ -30,4 +33,6 @@ def build_unit(recipe: Recipe, index: int) -> Unit:
         raise IndexError(f"unit {index} of {unit_count(recipe)}")
     if recipe.kind == "cohort":
         return cohort_unit(recipe, index)
+    if recipe.kind == "sequence":
+        return sequence_unit(recipe, index)
     return relit_unit(recipe, index) if recipe.kind == "harp-relit" else animation_unit(recipe)

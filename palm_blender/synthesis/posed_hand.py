@@ -10,6 +10,7 @@ import numpy as np
 
 from ...engine.avatar.folder import Avatar, AvatarMesh
 from .. import animation, avatar, materials
+from . import passes
 from .posed_mesh import pose_points, rest_hand
 from .shots import HandPose
 from .skin_maps import SkinMaps
@@ -31,6 +32,10 @@ class PosedHand(Protocol):
 
     def pose(self, pose: HandPose) -> np.ndarray:
         """Put the hand into a pose; its keypoints [21,3] in metres, in the world."""
+        ...
+
+    def label_material(self) -> bpy.types.Material:
+        """A surface that tells the hand's albedo, roughness and smooth normal."""
         ...
 
 
@@ -58,6 +63,10 @@ class PersonHand:
         data.update_tag()
         return np.concatenate([joints, vertices[self._tips]])
 
+    def label_material(self) -> bpy.types.Material:
+        """See `PosedHand.label_material`."""
+        return passes.label_material(self.images)
+
 
 class AvatarHand:
     """An avatar on its rig."""
@@ -75,6 +84,10 @@ class AvatarHand:
         animation.apply_pose(self._armature, pose.global_orient, pose.hand_pose, pose.transl)
         tips, joints = pose_points(self._tips, pose)
         return np.concatenate([joints, tips])
+
+    def label_material(self) -> bpy.types.Material:
+        """See `PosedHand.label_material`."""
+        return passes.label_material(self.images)
 
 
 def skin_images(maps: SkinMaps, name: str) -> materials.SkinImages:

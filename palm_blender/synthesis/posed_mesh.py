@@ -55,18 +55,31 @@ def rest_hand(mesh: AvatarMesh, chosen: np.ndarray | slice = slice(None)) -> Res
 
 def pose_points(hand: RestHand, pose: HandPose) -> tuple[np.ndarray, np.ndarray]:
     """(vertices [V,3], joints [16,3]) in metres, in the world: the wrist turns about its rest joint, then moves by transl."""
+    corrected = hand.vertices + correctives(hand.pose_basis, pose.hand_pose)
+    return skinned(corrected, hand.joints, hand.weights, pose)
+
+
+def correctives(pose_basis: np.ndarray, hand_pose: np.ndarray) -> np.ndarray:
+    """[V,3] metres that a pose [45] adds before skinning. pose_basis [135,3V], single precision."""
+    rotations = rotation_matrices(np.reshape(hand_pose, (15, 3)))
+    features = (rotations - np.eye(3)).reshape(135).astype(np.float32)
+    return (features @ pose_basis).reshape(-1, 3)
+
+
+def skinned(
+    points: np.ndarray, rest_joints: np.ndarray, weights: np.ndarray, pose: HandPose
+) -> tuple[np.ndarray, np.ndarray]:
+    """(points [V,3], joints [16,3]) in the world, of points [V,3] and joints at rest. weights [V,16]."""
     vectors = np.concatenate([np.reshape(pose.global_orient, (1, 3)), np.reshape(pose.hand_pose, (15, 3))])
     rotations = rotation_matrices(vectors)
-    features = (rotations[1:] - np.eye(3)).reshape(135).astype(np.float32)
-    corrected = hand.vertices + (features @ hand.pose_basis).reshape(-1, 3)
     turn, place = np.empty((16, 3, 3)), np.empty((16, 3))
-    turn[0], place[0] = rotations[0], hand.joints[0]
+    turn[0], place[0] = rotations[0], rest_joints[0]
     for joint, parent in enumerate(MANO_PARENTS[1:], start=1):
         turn[joint] = turn[parent] @ rotations[joint]
-        place[joint] = place[parent] + turn[parent] @ (hand.joints[joint] - hand.joints[parent])
-    shift = place - np.einsum("jab,jb->ja", turn, hand.joints)
+        place[joint] = place[parent] + turn[parent] @ (rest_joints[joint] - rest_joints[parent])
+    shift = place - np.einsum("jab,jb->ja", turn, rest_joints)
     # [V,16] times [16,12]: turned and moved by the weighted mean of the joints' motions
     motion = np.concatenate([turn.reshape(16, 9), shift], axis=1).astype(np.float32)
-    blended = hand.weights @ motion
-    vertices = np.einsum("vab,vb->va", blended[:, :9].reshape(-1, 3, 3), corrected) + blended[:, 9:]
+    blended = weights @ motion
+    vertices = np.einsum("vab,vb->va", blended[:, :9].reshape(-1, 3, 3), points) + blended[:, 9:]
     return vertices + np.asarray(pose.transl, np.float32), place + pose.transl

@@ -9,7 +9,9 @@ from typing import Any
 from ...engine.errors import InputError
 from ...engine.files import read_json
 
-KINDS = ("cohort", "harp-relit", "animate")
+KINDS = ("cohort", "sequence", "harp-relit", "animate")
+"""A sequence is a cohort in motion."""
+MOST_CAMERAS = {"cohort": 7, "sequence": 36}
 BACKGROUNDS = ("black", "environment", "transparent")
 VIEWS = ("capture", "fitted")
 MAX_SIDE_PX = 16_384
@@ -28,7 +30,7 @@ class Recipe:
     frames: int
     """poses a subject; frames a sequence, the personalisation frame included; frames of an animation (0: all)"""
     cameras: int
-    """1 to 7 of the ring; 1 otherwise"""
+    """1 to 7 of the ring, 1 to 36 around a sequence; 1 otherwise"""
     width: int
     height: int
     samples: int
@@ -61,7 +63,12 @@ class Recipe:
         return side
 
     def refine_levels(self) -> int:
-        """Subdivisions of the hand's mesh: edges of 2.5 mm below 640 pixels, of 1.2 mm above."""
+        """Subdivisions of the hand's mesh: edges of 2.5 mm below 640 pixels, of 1.2 mm above.
+
+        In a sequence, whose folds are geometry, of 0.5 mm but for the tiniest pictures.
+        """
+        if self.kind == "sequence":
+            return 3 if max(self.width, self.height) > 128 else 1
         return 1 if max(self.width, self.height) <= 640 else 2
 
 
@@ -95,7 +102,7 @@ def check_recipe(recipe: Recipe) -> None:
     limits = {
         "subjects or sequences": (recipe.units, 1, 1_000_000),
         "poses or frames": (recipe.frames, 0 if recipe.kind == "animate" else 1, 1_000_000),
-        "cameras": (recipe.cameras, 1, 7 if recipe.kind == "cohort" else 1),
+        "cameras": (recipe.cameras, 1, MOST_CAMERAS.get(recipe.kind, 1)),
         "width": (recipe.width, 16, MAX_SIDE_PX),
         "height": (recipe.height, 16, MAX_SIDE_PX),
         "samples": (recipe.samples, 1, 1 << 20),
@@ -112,6 +119,8 @@ def check_recipe(recipe: Recipe) -> None:
         raise InputError(f"skin maps of {recipe.texture} texels cannot be made: give 64 to {MAX_TEXTURE_PX}")
     if len(recipe.environments) != 2 and recipe.kind == "harp-relit":
         raise InputError("HARP-relit needs two environments: --train-env and --eval-env")
+    if recipe.avatars and recipe.kind == "sequence":
+        raise InputError("a sequence's skin follows its poses, which an avatar folder cannot hold: leave --avatars out")
     if not recipe.environments:
         raise InputError("no environment is given: name one with --env")
 

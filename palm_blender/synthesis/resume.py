@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ...engine.avatar.folder import read_avatar
+from ...engine.datasets.true_surface import true_surface
 from ...engine.errors import InputError
 from .layout import kinds_of, picture_path, present_digests, read_picture, record_path
 from .places import avatar_folder
@@ -60,8 +61,29 @@ def folder_files_are_whole(root: Path, recipe: Recipe, index: int) -> bool:
 
 
 def other_files_are_whole(root: Path, recipe: Recipe, index: int) -> bool:
-    """Whether a unit has everything beside its pictures: its folders' files, and its avatar where one is asked for."""
-    return avatar_is_whole(root, recipe, index) and folder_files_are_whole(root, recipe, index)
+    """Whether a unit has everything beside its pictures: its folders' files, its avatar where one is asked for, and a
+    sequence's true surfaces."""
+    return (
+        avatar_is_whole(root, recipe, index)
+        and folder_files_are_whole(root, recipe, index)
+        and not missing_surfaces(root, recipe, index)
+    )
+
+
+def missing_surfaces(root: Path, recipe: Recipe, index: int) -> tuple[int, ...]:
+    """Frames, from 0, of a sequence whose true surface cannot be read; none where the recipe is of no sequence."""
+    if recipe.kind != "sequence":
+        return ()
+    (folder,) = {shot.folder for shot in shot_list(recipe, index)}
+    return tuple(frame for frame in range(recipe.frames) if not _has_surface(root / folder, frame))
+
+
+def _has_surface(home: Path, frame: int) -> bool:
+    try:
+        true_surface(home, frame + 1)
+    except InputError:
+        return False
+    return True
 
 
 def avatar_is_whole(root: Path, recipe: Recipe, index: int) -> bool:
@@ -90,7 +112,7 @@ def remove_leftovers(root: Path, folders: Iterable[str]) -> int:
     removed = 0
     for folder in folders:
         for path in (root / folder).glob("**/.*"):
-            if path.is_file() and path.suffix in (".png", ".exr", ".json", ".npy"):
+            if path.is_file() and path.suffix in (".png", ".exr", ".json", ".npy", ".npz"):
                 path.unlink(missing_ok=True)
                 removed += 1
     return removed

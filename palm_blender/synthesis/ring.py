@@ -54,7 +54,7 @@ def _camera(number: int, width: int, height: int) -> Camera:
     # y points down, and the palm faces -z
     outward = np.array([np.sin(azimuth) * np.cos(elevation), -np.sin(elevation), -np.cos(azimuth) * np.cos(elevation)])
     place = distance * outward
-    rotation = rotation_matrices(np.array([0.0, 0.0, roll])) @ _looking(aim - place)
+    rotation = rotation_matrices(np.array([0.0, 0.0, roll])) @ looking(aim - place)
     world_to_camera = np.eye(4)
     world_to_camera[:3, :3] = np.round(rotation, 12)
     world_to_camera[:3, 3] = np.round(-rotation @ place, 9)
@@ -63,7 +63,7 @@ def _camera(number: int, width: int, height: int) -> Camera:
     return Camera(np.round(intrinsics, 6), world_to_camera, height, width)
 
 
-def _looking(direction: np.ndarray) -> np.ndarray:
+def looking(direction: np.ndarray) -> np.ndarray:
     """World to camera [3,3] of a level camera that looks along a direction."""
     forward = direction / np.linalg.norm(direction)
     right = np.cross([0.0, 1.0, 0.0], forward)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .skin_patterns import evaluate, skin_model
+from .skin_patterns import SkinModel, evaluate, skin_model
 from .skin_regions import HandSurface, SkinPoints
 from .skin_traits import SkinTraits
 from .texels import face_map, pad, slopes, texel_strips
@@ -28,34 +28,77 @@ class SkinMaps(NamedTuple):
     """[S,S,3] unit, tangent space, OpenGL (green upward), in [-1,1]"""
 
 
+class MovingMaps(NamedTuple):
+    """Maps of skin whose relief follows the pose. A slope map [S,S,2] holds what the tangent-space normal's first two
+    components are where its third is 1, so that slopes of reliefs on top of each other add up."""
+
+    albedo: np.ndarray
+    """[S,S,3] linear Rec.709"""
+    roughness: np.ndarray
+    """[S,S]"""
+    still: np.ndarray
+    """slopes of what no pose changes"""
+    fold: np.ndarray
+    """slopes of the wrinkles on the back of joints"""
+    crease: np.ndarray
+    """slopes of the lines of palm and fingers"""
+
+
 def skin_maps(hand: HandSurface, traits: SkinTraits, size: int) -> SkinMaps:
     """The maps of one person. size: side in texels. Deterministic. Raises ValueError for a size below 16.
 
     Work goes in strips of half a million texels: at 4096 the maps themselves (500 MB) are most of what it takes.
     """
+    skin = skin_model(hand, traits)
+    sheet = _evaluated(skin, size, ("albedo", "roughness", "height"))
+    height = sheet.maps["height"][..., 0]
+    normal = _normals(hand, height, sheet.owner)
+    return SkinMaps(
+        sheet.padded("albedo"),
+        sheet.padded("roughness")[..., 0],
+        sheet.padded("height")[..., 0],
+        _unit(pad(normal, sheet.owner >= 0, sheet.rim)),
+    )
+
+
+def moving_maps(skin: SkinModel, size: int) -> MovingMaps:
+    """The maps of one person in motion, as `skin_maps`. The valleys of the palm's lines are in none: they are geometry."""
+    sheet = _evaluated(skin, size, ("albedo", "roughness", "height", "fold", "crease", "valley"))
+    maps = {name: values[..., 0] for name, values in sheet.maps.items()}
+    parts = (maps["height"] - maps["fold"] - maps["crease"] - maps["valley"], maps["fold"], maps["crease"])
+    slopes = (pad(_slopes(skin.hand, part, sheet.owner), sheet.owner >= 0, sheet.rim) for part in parts)
+    return MovingMaps(sheet.padded("albedo"), sheet.padded("roughness")[..., 0], *slopes)
+
+
+class _Sheet(NamedTuple):
+    """What a skin was found to be at the texels of square maps."""
+
+    maps: dict[str, np.ndarray]
+    """[S,S,C] each, 0 beside the charts"""
+    owner: np.ndarray
+    """[S,S] face, -1 beside the charts"""
+    rim: int
+
+    def padded(self, name: str) -> np.ndarray:
+        return pad(self.maps[name], self.owner >= 0, self.rim)
+
+
+def _evaluated(skin: SkinModel, size: int, names: tuple[str, ...]) -> _Sheet:
+    """Fields of `SkinSample` on maps. Raises ValueError for a size below 16."""
     if size < 16:
         raise ValueError(f"skin maps of {size} texels are too small: ask for 16 or more")
-    skin = skin_model(hand, traits)
+    hand = skin.hand
     footprint = _texel_metres(hand, size)
-    albedo = np.zeros((size * size, 3), np.float32)
-    roughness, height = np.zeros(size * size, np.float32), np.zeros(size * size, np.float32)
+    maps = {name: np.zeros((size * size, 3 if name == "albedo" else 1), np.float32) for name in names}
     owner = face_map(hand.uv, hand.uv_faces, size)
-    inside = owner >= 0
     known = np.concatenate([hand.vertices, hand.normals, hand.palm[:, None], hand.skinning], axis=1)
     for texels in texel_strips(hand.uv, hand.uv_faces, owner):
         values = texels.gather(known, hand.faces)
         sample = evaluate(skin, SkinPoints(values[:, :3], values[:, 3:6], values[:, 6], values[:, 7:]), footprint)
-        albedo[texels.index], roughness[texels.index] = sample.albedo, sample.roughness
-        height[texels.index] = sample.height
-    height = height.reshape(size, size)
-    normal = _normals(hand, height, owner)
-    rim = max(2, round(PADDING * size))
-    return SkinMaps(
-        pad(albedo.reshape(size, size, 3), inside, rim),
-        pad(roughness.reshape(size, size, 1), inside, rim)[..., 0],
-        pad(height[..., None], inside, rim)[..., 0],
-        _unit(pad(normal, inside, rim)),
-    )
+        for name in names:
+            maps[name][texels.index] = getattr(sample, name).reshape(len(texels.index), -1)
+    square = {name: values.reshape(size, size, -1) for name, values in maps.items()}
+    return _Sheet(square, owner, max(2, round(PADDING * size)))
 
 
 def _texel_metres(hand: HandSurface, size: int) -> float:
@@ -67,15 +110,14 @@ def _texel_metres(hand: HandSurface, size: int) -> float:
     return float(np.sqrt(np.median(skin / np.maximum(chart, 1e-12))) / size)
 
 
-def _normals(hand: HandSurface, height: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """Tangent-space normals [S,S,3] of a height map: its gradient along the surface in the frame of tangents.
+def _slopes(hand: HandSurface, height: np.ndarray, owner: np.ndarray) -> np.ndarray:
+    """[S,S,2] of a height map: minus its gradient along the surface in the frame of tangents.
 
     With a = dP/du and b = dP/dv, the gradient is the g in their plane with g·a = dh/du and g·b = dh/dv.
     """
     size = len(owner)
     right, up = slopes(height, owner >= 0)
-    result = np.zeros((size * size, 3), np.float32)
-    result[:, 2] = 1
+    result = np.zeros((size * size, 2), np.float32)
     frame = _metric(hand)
     for texels in texel_strips(hand.uv, hand.uv_faces, owner):
         # per unit of u: length of a; b's part along a; b's part across a
@@ -83,8 +125,14 @@ def _normals(hand: HandSurface, height: np.ndarray, owner: np.ndarray) -> np.nda
         du, dv = right.reshape(-1)[texels.index] * size, up.reshape(-1)[texels.index] * size
         first = du / along
         second = (dv - lean * first) / across
-        result[texels.index] = _unit(np.stack([-first, -second, np.ones_like(first)], axis=1))
-    return result.reshape(size, size, 3)
+        result[texels.index] = np.stack([-first, -second], axis=1)
+    return result.reshape(size, size, 2)
+
+
+def _normals(hand: HandSurface, height: np.ndarray, owner: np.ndarray) -> np.ndarray:
+    """Tangent-space normals [S,S,3] of a height map."""
+    slope = _slopes(hand, height, owner)
+    return _unit(np.concatenate([slope, np.ones_like(slope[..., :1])], axis=-1))
 
 
 def _metric(hand: HandSurface) -> np.ndarray:

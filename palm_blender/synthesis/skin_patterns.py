@@ -62,6 +62,12 @@ class SkinSample(NamedTuple):
     """[N]"""
     height: np.ndarray
     """[N] metres above the smooth surface"""
+    fold: np.ndarray
+    """[N] the part of the height that fine wrinkles on the back of joints are"""
+    crease: np.ndarray
+    """[N] the part that the fine lines of palm and fingers are"""
+    valley: np.ndarray
+    """[N] the part that the palm's main lines lie in"""
 
 
 class _Features(NamedTuple):
@@ -97,7 +103,15 @@ def skin_model(hand: HandSurface, traits: SkinTraits) -> SkinModel:
 def evaluate(skin: SkinModel, points: SkinPoints, footprint: float) -> SkinSample:
     """Skin at points; footprint: metres that one of them stands for, below which detail is left out."""
     features = _features(skin, points, footprint)
-    return SkinSample(_albedo(skin, features), _roughness(skin, features), _height(skin, features, footprint))
+    relief = _relief(skin, features)
+    height = (_height(skin, features, footprint) + sum(relief)).astype(np.float32)
+    return SkinSample(_albedo(skin, features), _roughness(skin, features), height, *relief)
+
+
+def _relief(skin: SkinModel, at: _Features) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Heights [N] of what bending changes: wrinkles of the back, lines of palm and fingers, valleys of the palm's lines."""
+    lines = np.maximum(at.flexion, at.main_lines)
+    return -(1.1e-4 + 1.8e-4 * skin.traits.wrinkles) * at.wrinkle, -2.2e-4 * lines, -3.5e-4 * at.valley
 
 
 def _features(skin: SkinModel, points: SkinPoints, footprint: float) -> _Features:
@@ -231,6 +245,7 @@ def _roughness(skin: SkinModel, at: _Features) -> np.ndarray:
 
 
 def _height(skin: SkinModel, at: _Features, footprint: float) -> np.ndarray:
+    """[N] all but `_relief`."""
     traits, position, noise = skin.traits, at.points.position, skin.noise
     bare, palm, age = 1 - at.nail.plate, at.palm, traits.wrinkles
     back = np.flatnonzero(palm < 0.98)
@@ -246,13 +261,12 @@ def _height(skin: SkinModel, at: _Features, footprint: float) -> np.ndarray:
     grain = octaves(noise, position, (1.4e-3, 0.7e-3), (7e-6, 5e-6), 56) * bare
     ridge_height = RIDGE_HEIGHT_M * _kept(0.5 * RIDGE_M, footprint)
     ridges = ridge_height * _ridges(skin, at) * bare if ridge_height > 0 else 0.0
-    lines = np.maximum(at.flexion, at.main_lines)
-    creases = -(2.2e-4 * lines + 7.0e-5 * at.fine_lines + 3.5e-4 * at.valley + (1.1e-4 + 1.8e-4 * age) * at.wrinkle)
+    creases = -7.0e-5 * at.fine_lines
     veins = (1.2e-4 + 4.2e-4 * traits.veins) * at.vein + (1.2e-4 + 3.2e-4 * age) * at.tendon
     spots = 2.0e-4 * at.mole
     fold = 7e-5 * at.nail.fold * bare
     ribs = 3e-6 * at.nail.plate * np.sin(at.nail.across * 60)
-    return (furrows + pores + grain + ridges + creases + veins + spots + fold + ribs).astype(np.float32)
+    return furrows + pores + grain + ridges + creases + veins + spots + fold + ribs
 
 
 def _ridges(skin: SkinModel, at: _Features) -> np.ndarray:

@@ -7,24 +7,28 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
 
-from ...engine.avatar.folder import read_avatar
+from ...engine.avatar.folder import AvatarMesh, read_avatar
 from ...engine.datasets.palm_files import Camera
 from ...engine.hand.loop_refinement import refined_fields
 from ...engine.hand.model_file import read_model_file
 from .. import cameras, compat, lighting, materials, render
 from .. import scene as scenes
-from . import environments, passes
-from .display import srgb_decoded, to_display
-from .hand_shape import OPEN_HAND
+from . import environments, passes, windows
+from .display import Picture, srgb_decoded, to_display
+from .fine_hand import FineHand, fine_hand
+from .hand_shape import OPEN_HAND, load_hand_shape
+from .living_hand import LivingHand
 from .posed_hand import AvatarHand, PersonHand, PosedHand, fingertips
 from .posed_mesh import shaped_mesh
 from .recipe import Recipe
 from .shots import FramePixels, Light, Shot, Unit
-from .skin_maps import SkinMaps, skin_maps
+from .skin_maps import SkinMaps, moving_maps, skin_maps
+from .skin_patterns import skin_model
 from .skin_regions import hand_surface
 from .subject_folder import turned_light, write_subject
 
@@ -34,6 +38,9 @@ LIGHTS_KEPT = 4
 SCATTERING_SEEN_M = 1e-3
 """Pixels that cover more skin than this do not show how light spreads in it (a mean free path is 0.8 mm), which takes half of the
 time: the picture differs by less than its noise at 16 samples."""
+
+SCATTERING_SEEN_IN_MOTION_M = 3e-4
+"""The same of sequences, which have a thousand pictures a person, where it takes two thirds of the time."""
 
 
 class Studio:
@@ -53,10 +60,14 @@ class Studio:
         self._camera = cameras.add_camera("camera", np.diag([1e3, 1e3, 1]), np.eye(4), (2, 2), self._scene.collection)
         self._worlds: dict[str, bpy.types.World] = {}
         self._fields = read_model_file(OPEN_HAND)
-        self._refined = refined_fields(self._fields, recipe.refine_levels())
+        self._refined: dict[str, np.ndarray] | None = None
         self._hand: PosedHand | None = None
+        self.fine: FineHand | None = None
         self._labels: bpy.types.Scene | None = None
         self._posed: tuple[str, int] | None = None
+        self._opened: tuple[tuple[str, int], dict[str, windows.Window]] | None = None
+        self._lit: Light | None = None
+        self._framed: dict[str, tuple[tuple[int, int], float]] = {}
         self._keypoints = np.zeros((21, 3))
         self._maps: SkinMaps | None = None
 
@@ -65,11 +76,12 @@ class Studio:
         with self._timed("hand"):
             self._clear()
             self._hand = self._build_hand(unit)
-            materials.set_subsurface(self._hand.material, finest_pixel(unit, self._hand.wrist) < SCATTERING_SEEN_M)
+            seen = SCATTERING_SEEN_M if self.fine is None else SCATTERING_SEEN_IN_MOTION_M
+            materials.set_subsurface(self._hand.material, finest_pixel(unit, self._hand.wrist) < seen)
             self._labels = passes.label_scene(self._hand.collection, self._camera)
             own = self._scene.render
             self._labels.render.threads_mode, self._labels.render.threads = own.threads_mode, own.threads
-            self._labels.view_layers[0].material_override = passes.label_material(self._hand.images)
+            self._labels.view_layers[0].material_override = self._hand.label_material()
             self._posed = None
 
     def take(self, unit: Unit, shot: Shot) -> FramePixels:
@@ -82,17 +94,34 @@ class Studio:
             if self._posed != (shot.folder, shot.frame):
                 self._keypoints = self._hand.pose(folder.poses[shot.frame])
                 self._posed = (shot.folder, shot.frame)
-            self._aim(camera)
+            self._aim(self._labels, camera)
             self._light(shot.light)
-            self._scene.cycles.seed = shot.seed % (1 << 31)
+            _change(self._scene.cycles, "seed", shot.seed % (1 << 31))
         with self._timed("labels"):
             labels = passes.read_labels(self._render(self._labels), camera.world_to_camera)
         with self._timed("picture"):
-            passes.set_border(self._scene, labels.mask if self._scene.render.film_transparent else None)
-            picture = passes.read_picture(self._render(self._scene))
+            picture = self._picture(unit, shot, labels.mask)
         with self._timed("encoding"):
             image = to_display(picture, self.recipe.background)
         return FramePixels(image, picture.radiance, *labels, self._keypoints.copy())
+
+    def _picture(self, unit: Unit, shot: Shot, mask: np.ndarray) -> Picture:
+        camera = unit.folders[shot.folder].cameras[shot.camera]
+        if self.fine is None or not self._scene.render.film_transparent:
+            self._aim(self._scene, camera)
+            passes.set_border(self._scene, mask if self._scene.render.film_transparent else None)
+            return passes.read_picture(self._render(self._scene))
+        part = self._windows(unit, shot)[shot.camera]
+        self._aim(self._scene, windows.seen_through(part, camera))
+        return windows.whole(passes.read_picture(self._render(self._scene)), part, camera)
+
+    def _windows(self, unit: Unit, shot: Shot) -> dict[str, windows.Window]:
+        """Of the moment last posed, for all its cameras alike."""
+        if self._opened is None or self._opened[0] != (shot.folder, shot.frame):
+            folder = unit.folders[shot.folder]
+            vertices = self.fine.frame(folder.poses[shot.frame]).vertices
+            self._opened = ((shot.folder, shot.frame), windows.windows_of(vertices, folder.cameras))
+        return self._opened[1]
 
     def write_avatar(self, unit: Unit, folder: Path) -> None:
         """The unit that was loaded last as FOLDER (.palmhand), captured in its first shot, in place of a damaged one.
@@ -104,7 +133,7 @@ class Studio:
         shot = unit.shots[0]
         pixels = self.take(unit, shot)
         light = turned_light(self._radiance(shot.light.environment), shot.light.rotation, shot.light.strength)
-        mesh = shaped_mesh(self._refined, np.asarray(unit.betas, float))
+        mesh = self._rest_mesh(unit)
         write_subject(folder, unit, shot, pixels, mesh, self._maps, light)
 
     def _radiance(self, environment: str) -> np.ndarray:
@@ -124,12 +153,25 @@ class Studio:
             source = read_avatar(unit.avatar)
             tips = fingertips(source.mesh, self._fields, source.betas, source.handedness)
             return AvatarHand(source, tips, unit.name, self._scene)
+        if self.recipe.kind == "sequence":
+            with self._timed("maps"):
+                return self._living_hand(unit)
         with self._timed("maps"):
             maps = skin_maps(hand_surface(self._fields), unit.person.skin, self.recipe.texture_px())
         # Blender has its own copy: large maps are kept only where they are written
         self._maps = maps if self.recipe.avatars else None
-        mesh = shaped_mesh(self._refined, np.asarray(unit.betas, float))
-        return PersonHand(mesh, self._fields["tip_vertices"], maps, unit.name, self._scene)
+        return PersonHand(self._rest_mesh(unit), self._fields["tip_vertices"], maps, unit.name, self._scene)
+
+    def _rest_mesh(self, unit: Unit) -> AvatarMesh:
+        if self._refined is None:
+            self._refined = refined_fields(self._fields, self.recipe.refine_levels())
+        return shaped_mesh(self._refined, np.asarray(unit.betas, float))
+
+    def _living_hand(self, unit: Unit) -> LivingHand:
+        skin = skin_model(hand_surface(self._fields), unit.person.skin)
+        betas = np.asarray(unit.betas, float)
+        self.fine = fine_hand(self._fields, load_hand_shape(betas), betas, skin, self.recipe.refine_levels())
+        return LivingHand(self.fine, moving_maps(skin, self.recipe.texture_px()), unit.name, self._scene)
 
     def _clear(self) -> None:
         """Remove the hand that was there with all that came with it."""
@@ -142,15 +184,21 @@ class Studio:
             bpy.data.collections, bpy.data.actions,
         )  # fmt: skip
         bpy.data.batch_remove({block for kind in kinds for block in kind} - kept)
-        self._hand = self._labels = self._posed = None
+        self._hand = self._labels = self._posed = self._opened = self.fine = None
+        self._framed.clear()
 
-    def _aim(self, camera: Camera) -> None:
+    def _aim(self, scene: bpy.types.Scene, camera: Camera) -> None:
         size = (camera.width, camera.height)
         cameras.aim_camera(self._camera, camera.intrinsics, camera.world_to_camera, size)
-        for scene in (self._scene, self._labels):
+        aspect = self._camera["palm_pixel_aspect_y"]
+        if self._framed.get(scene.name) != (size, aspect):
             cameras.frame_scene(scene, self._camera, size, None)
+            self._framed[scene.name] = (size, aspect)
 
     def _light(self, light: Light) -> None:
+        if light == self._lit:
+            return
+        self._lit = light
         world = self._worlds.get(light.environment)
         if world is None:
             self._forget_lights()
@@ -186,6 +234,12 @@ class Studio:
             yield
         finally:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def _change(settings: bpy.types.bpy_struct, name: str, value: Any) -> None:
+    """Set what has another value: setting any makes Cycles take in the whole scene anew, which takes longer than a picture."""
+    if getattr(settings, name) != value:
+        setattr(settings, name, value)
 
 
 def finest_pixel(unit: Unit, wrist: np.ndarray) -> float:

@@ -1,0 +1,63 @@
+"""Windows around the hand, of one size for all cameras of a moment: Cycles works there alone. NumPy only.
+
+A window that changes its size, as a border around each camera's hand would, makes Cycles take in the whole scene anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from ...engine.datasets.palm_files import Camera
+from ...engine.hand.cameras import project
+from .display import Picture
+
+AROUND_PX = 8
+"""Beside the hand, more than the pixel filter reaches."""
+
+
+class Window(NamedTuple):
+    """Part of a picture, in pixels."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+def windows_of(vertices: np.ndarray, cameras: Mapping[str, Camera]) -> dict[str, Window]:
+    """{camera: window} that hold points [N,3] of the world, all of the size that the largest needs. Cameras of one size."""
+    boxes = {name: _box(vertices, camera) for name, camera in cameras.items()}
+    first = next(iter(cameras.values()))
+    extent = np.array(list(boxes.values()))
+    width, height = np.minimum((extent[:, 1] - extent[:, 0]).max(0), [first.width, first.height])
+    placed = {}
+    for name, (low, high) in boxes.items():
+        corner = np.clip((low + high - [width, height]) // 2, 0, [first.width - width, first.height - height])
+        placed[name] = Window(int(corner[0]), int(corner[1]), int(width), int(height))
+    return placed
+
+
+def _box(vertices: np.ndarray, camera: Camera) -> np.ndarray:
+    """[2,2] whole pixels: the first and the one after the last, within the picture."""
+    pixels = project(np.asarray(vertices, float), camera.intrinsics, camera.world_to_camera)
+    low, high = np.floor(pixels.min(0)) - AROUND_PX, np.ceil(pixels.max(0)) + AROUND_PX
+    return np.clip([low, high], 0, [camera.width, camera.height]).astype(int)
+
+
+def seen_through(window: Window, camera: Camera) -> Camera:
+    """The camera of a window alone: its pixels are the whole picture's."""
+    intrinsics = np.array(camera.intrinsics, float)
+    intrinsics[:2, 2] -= window.left, window.top
+    return Camera(intrinsics, camera.world_to_camera, window.height, window.width)
+
+
+def whole(part: Picture, window: Window, camera: Camera) -> Picture:
+    """The window's picture in the camera's, black and empty around it."""
+    radiance = np.zeros((camera.height, camera.width, 3), part.radiance.dtype)
+    coverage = np.zeros((camera.height, camera.width), part.coverage.dtype)
+    rows, columns = slice(window.top, window.top + window.height), slice(window.left, window.left + window.width)
+    radiance[rows, columns], coverage[rows, columns] = part.radiance, part.coverage
+    return Picture(radiance, coverage)
