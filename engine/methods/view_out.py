@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..avatar.texture_files import write_png8
+from ..datasets.set_files import some
 from ..errors import MissingDependencyError
 from ..files import atomic_file, atomic_folder, check_output
 from ..progress import Progress
@@ -76,7 +77,7 @@ def write_frames(
 
 def outside_line(joints: Sequence[str]) -> str:
     """What is said of joints that bend farther than was learned from."""
-    return f"{', '.join(joints)} bend beyond the poses that the hand was learned from: its skin follows only so far"
+    return f"{some(joints)} bend beyond the poses that the hand was learned from: its skin follows only so far"
 
 
 @contextmanager

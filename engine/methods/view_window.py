@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import time
 from collections import deque
@@ -64,6 +65,7 @@ class Shown(NamedTuple):
     """A frame and what it was drawn as."""
 
     frame: Frame
+    state: ViewState
     quality: Quality
     moving: bool
     outside: tuple[str, ...]
@@ -97,7 +99,7 @@ class Studio:
         camera = camera_at(standpoint, centre, self.spread, (width, height))
         light = view_light(hand.light, math.radians(state.light_degrees), standpoint.up)
         frame = draw_frame(hand, pose, camera, light, state.neural and hand.neural, quality.detail)
-        return Shown(frame, quality, moving, hand.outside(pose.hand_pose))
+        return Shown(frame, state, quality, moving, hand.outside(pose.hand_pose))
 
     @staticmethod
     def _middle(hand: ViewHand, pose: HandPose) -> Tensor:
@@ -121,7 +123,7 @@ class ViewWindow:
             ) from error
         self._tk, self._ttk, self._image_tk = tk, ttk, ImageTk
         try:
-            self.root = tk.Tk()
+            self.root: Any = tk.Tk()
         except tk.TclError as error:
             raise InputError(f"there is no window ({error}): set DISPLAY, or write frames with --out FOLDER") from error
         self.studio, self.state, self._progress = studio, state, progress
@@ -138,6 +140,12 @@ class ViewWindow:
         self._failure: BaseException | None = None
         self._playing_since: float | None = None
         self._grip = (0, 0)
+        self._running = False
+        self._photo: Any = None
+        self.picture: Any = None
+        self.status: Any = None
+        self.neural: Any = None
+        self.play: Any = None
         self._build()
         self.change(moving=False)
         self._poll_id: str | None = self.root.after(POLL_MS, self._poll)
@@ -151,7 +159,10 @@ class ViewWindow:
 
     def run(self) -> dict[str, Any]:
         """Show the window until it is closed; returns medians of what was drawn. Raises whatever drawing raised, Cancelled."""
+        self._running = True
         self.root.mainloop()
+        self._running = False
+        self._let_go()
         if self._failure is not None:
             raise self._failure
         return self.report()
@@ -171,9 +182,15 @@ class ViewWindow:
         """End drawing, and the window."""
         if self._poll_id is not None:
             self.root.after_cancel(self._poll_id)
-            self._poll_id = None
-            self._worker.close()
-            self.root.destroy()
+            self._end()
+        if not self._running:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Free all that is Tk's: that may be done only in the thread that made it, and collectors run in any."""
+        self._photo = self.status = self.neural = self.play = self.picture = self.root = None
+        self.scales.clear()
+        gc.collect()
 
     def _draw(self, request: tuple[ViewState, bool]) -> Shown:
         state, moving = request
@@ -187,9 +204,11 @@ class ViewWindow:
         tk, ttk, root = self._tk, self._ttk, self.root
         root.title("PALM Hands")
         root.protocol("WM_DELETE_WINDOW", self.close)
-        root.report_callback_exception = self._fail  # type: ignore[assignment]
+        root.report_callback_exception = self._fail
         self.status = tk.StringVar(value="drawing the first picture …")
-        ttk.Label(root, textvariable=self.status, anchor="w", padding=4, wraplength=900).pack(side="bottom", fill="x")
+        # two lines whatever they say: a picture that changed its size with them would be drawn again, and say something else
+        line = tk.Label(root, textvariable=self.status, anchor="nw", justify="left", height=2, padx=4, pady=2)
+        line.pack(side="bottom", fill="x")
         panel = ttk.Frame(root, padding=8)
         panel.pack(side="right", fill="y")
         backdrop = f"#{BACKDROP:02x}{BACKDROP:02x}{BACKDROP:02x}"
@@ -213,6 +232,8 @@ class ViewWindow:
             self._switch_play()
         ttk.Button(panel, text="Flat hand, front", command=self.reset).pack(fill="x", pady=8)
         ttk.Label(panel, text="Drag: turn    wheel: zoom").pack(anchor="w")
+        root.update_idletasks()
+        root.geometry(f"{root.winfo_reqwidth()}x{root.winfo_reqheight()}")
         self._bind()
 
     def _slider(self, panel: Any, name: str, label: str, low: float, high: float, start: float, call: Any) -> None:
@@ -233,7 +254,7 @@ class ViewWindow:
         picture.bind("<MouseWheel>", lambda event: self._zoom(1 if event.delta > 0 else -1))
 
     def _slide(self, name: str, value: float) -> None:
-        if self.studio.poses and self.play.get():
+        if self.play is not None and self.play.get():
             self.play.set(False)
             self._switch_play()
         self.change(sliders=replace(self.state.sliders, **{name: value}))
@@ -310,7 +331,7 @@ class ViewWindow:
         span = self._arrivals[-1] - self._arrivals[0]
         if shown.moving and span > 0 and len(self._arrivals) > 1:
             words += f", {(len(self._arrivals) - 1) / span:.0f} frames/s"
-        return words + (f" – {outside_line(shown.outside)}" if shown.outside else "")
+        return words + (f"\n{outside_line(shown.outside)}" if shown.outside else "")
 
     def _fail(self, kind: type[BaseException], error: BaseException, trace: Any) -> None:
         """Whatever goes wrong in Tk's calls ends the window and is raised by `run`."""
@@ -318,8 +339,8 @@ class ViewWindow:
         self.root.after_idle(self._end)
 
     def _end(self) -> None:
-        self._worker.close()
         self._poll_id = None
+        self._worker.close()
         self.root.destroy()
 
 

@@ -61,7 +61,7 @@ class FastXHand:
         self.raster = FastRaster(model.topology)
 
     def outside(self, hand_pose: Tensor) -> tuple[str, ...]:
-        return joints_outside(hand_pose, self.model.pose_range)
+        return joints_outside(hand_pose, self.model.pose_range) if self.model.networks.pose_dependent else ()
 
     @torch.inference_mode()
     def mesh(self, pose: HandPose, detail: int = 0) -> ViewMesh:

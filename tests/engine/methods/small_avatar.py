@@ -1,0 +1,88 @@
+"""Small avatar folders: the open hand in plain skin before a grey sky, and the same with an XHand that was never trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from engine.avatar.folder import Avatar, AvatarMesh, CaptureInfo, write_avatar
+from engine.avatar.texture_files import write_environment, write_png8
+from engine.fields.feature_embedding import EmbeddingConfig
+from engine.fields.neural_renderer import RendererConfig
+from engine.hand.cameras import pinhole_matrix
+from engine.hand.mano import shape_hand
+from engine.hand.model import open_hand_model
+from engine.hand.random_poses import random_hand_poses
+from engine.methods.pose_range import pose_range
+from engine.methods.xhand_file import save_xhand
+from engine.methods.xhand_model import XHandModel, XHandNetworks
+from engine.methods.xhand_template import build_template
+
+ALBEDO = (205, 150, 130)
+"""8-bit sRGB."""
+SIZE_PX = 64
+UPRIGHT = {"right": (-1.2092, -1.2092, 1.2092), "left": (-1.2092, 1.2092, -1.2092)}
+
+
+def write_small_avatar(folder: Path, side: str = "right", learned: XHandModel | None = None) -> Avatar:
+    """Write `folder` (.palmhand); learned: the XHand in it."""
+    model = open_hand_model(side)
+    betas = torch.zeros(10)
+    vertices, joints = shape_hand(model, betas)
+    mesh = AvatarMesh(
+        vertices=vertices.numpy(),
+        faces=model.faces.numpy(),
+        uv=model.uv.numpy()[model.uv_faces.numpy()],
+        skinning_weights=model.skinning_weights.numpy(),
+        joints=joints.numpy(),
+        pose_basis=model.posedirs.permute(2, 0, 1).numpy(),
+        shape_basis=model.shapedirs.permute(2, 0, 1).numpy(),
+        joint_shape_basis=torch.einsum("jv,vcb->bjc", model.joint_regressor, model.shapedirs).numpy(),
+        cap_faces=model.cap_faces.numpy(),
+    )
+    capture = CaptureInfo(
+        image="photo.png",
+        image_size=(SIZE_PX, SIZE_PX),
+        intrinsics=pinhole_matrix(100.0, SIZE_PX, SIZE_PX),
+        world_to_camera=np.eye(4),
+        global_orient=np.array(UPRIGHT[side]),
+        hand_pose=np.zeros(45),
+        transl=np.array([0.0, 0.0, 0.5]),
+    )
+
+    def paint(temporary: Path) -> None:
+        flat = np.full((SIZE_PX, SIZE_PX, 3), (128, 128, 255), np.uint8)
+        write_png8(temporary / "albedo.png", np.full_like(flat, ALBEDO))
+        write_png8(temporary / "normal.png", flat)
+        write_png8(temporary / "roughness.png", flat[..., 0])
+        write_png8(temporary / "preview.png", flat)
+        write_environment(temporary / "environment.exr", np.ones((16, 32, 3), np.float32))
+        if learned is not None:
+            save_xhand(temporary, learned)
+
+    avatar = Avatar(side, "test", betas.numpy(), mesh, capture)
+    return write_avatar(folder, avatar, paint, force=True)
+
+
+def untrained_xhand(
+    side: str = "right", vertices: int = 2_500, loop_levels: int = 0, local: bool = True, **networks
+) -> XHandModel:
+    """A hand whose features follow the pose, whatever they mean."""
+    coarse = open_hand_model(side)
+    poses = random_hand_poses(coarse, 8, torch.Generator().manual_seed(1))
+    small = EmbeddingConfig(2, 8, local=local)
+    torch.manual_seed(0)
+    wanted = {"displacement": small, "skinning": small, "albedo": small, "renderer": RendererConfig(2, 8, latent=4)}
+    model = XHandModel(
+        build_template(coarse, vertices, loop_levels),
+        0.3 * torch.ones(10),
+        pose_range(poses),
+        XHandNetworks(**{**wanted, **networks}),
+    )
+    with torch.no_grad():
+        for part in (model.displacement, model.skinning, model.albedo, model.renderer):
+            part.out.weight.normal_(0, 0.2)
+        model.light[:, 1:4] = 0.4
+    return model.eval()
