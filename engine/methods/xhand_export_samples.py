@@ -19,12 +19,20 @@ from ..rendering.mesh import MeshTopology, mesh_topology
 
 
 class PoseFeatures(Protocol):
-    displacement: Tensor
-    """[V,3] metres in the rest frame, on top of the hand model's own correctives."""
-    skinning_weights: Tensor
-    """[V,16]"""
-    albedo: Tensor
-    """[V,3] linear."""
+    @property
+    def displacement(self) -> Tensor:
+        """[V,3] metres in the rest frame, on top of the hand model's own correctives."""
+        ...
+
+    @property
+    def skinning_weights(self) -> Tensor:
+        """[V,16]"""
+        ...
+
+    @property
+    def albedo(self) -> Tensor:
+        """[V,3] linear."""
+        ...
 
 
 class PoseDependentHand(Protocol):
