@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from ..errors import DatasetError
 from ..hand.mirror import mirror_axis_angle, mirror_model, mirror_points
 from ..hand.model import HandModel
 from ..progress import Progress, silent, sub_progress
-from .xhand_input_evidence import CameraEvidence, EvidenceConfig, gather_evidence, outline_fit, posed_moments
+from .xhand_input_evidence import CameraEvidence, EvidenceConfig, gather_evidence, outline_fit, posed_keypoints
 from .xhand_input_numbers import (
     JOINTS_APART_M,
     by_camera,
@@ -43,6 +43,9 @@ class InputConfig:
     """Of the median camera, below which the other hand is tried."""
     mirror_gain: float = 0.05
     mirror_samples: int = 12
+    most_pictures: int = 4000
+    """Whose masks are looked at; of more, as many runs of moments that follow each other, over the whole sequence."""
+    run: int = 24
 
 
 def checked_sequence(
@@ -66,8 +69,9 @@ def checked_sequence(
     own = model if model.side == sequence.handedness else mirror_model(model)
     notes: list[str] = []
     frames = list(sequence.frames)
-    frames = _without_impossible_cameras(sequence.name, frames, own, notes)
-    _check_joints(sequence.name, frames, own)
+    keypoints = posed_keypoints(frames, own)
+    frames = _without_impossible_cameras(sequence.name, frames, keypoints, notes)
+    _check_joints(sequence.name, frames, keypoints)
     frames = _without_unreadable(frames, notes)
     masked = [frame for frame in frames if frame.mask is not None]
     if masked:
@@ -97,10 +101,10 @@ def _refuse_empty(sequence: HandSequence) -> None:
 
 
 def _without_impossible_cameras(
-    name: str, frames: list[HandFrame], model: HandModel, notes: list[str]
+    name: str, frames: list[HandFrame], keypoints: Mapping[int, np.ndarray], notes: list[str]
 ) -> list[HandFrame]:
     cameras = by_camera(frames)
-    impossible = impossible_cameras(cameras, posed_moments(frames, model))
+    impossible = impossible_cameras(cameras, keypoints)
     if 2 * len(impossible) > len(cameras):
         worst = "; ".join(f"{camera}: {why}" for camera, why in list(impossible.items())[:2])
         raise DatasetError(
@@ -111,8 +115,8 @@ def _without_impossible_cameras(
     return [frame for frame in frames if frame.camera not in impossible]
 
 
-def _check_joints(name: str, frames: Sequence[HandFrame], model: HandModel) -> None:
-    apart = joints_apart(frames, posed_moments(frames, model))
+def _check_joints(name: str, frames: Sequence[HandFrame], keypoints: Mapping[int, np.ndarray]) -> None:
+    apart = joints_apart(frames, keypoints)
     if apart is not None and apart > JOINTS_APART_M:
         raise DatasetError(
             f"{name}: the posed hand's joints are {1000 * apart:.0f} mm from the set's: poses and joints are of different"
@@ -153,7 +157,10 @@ def _judged(
     progress: Progress,
 ) -> list[HandFrame]:
     """The frames without those whose masks speak against them."""
-    evidence, unreadable = gather_evidence(by_camera(masked).items(), model, config.evidence, progress)
+    looked_at = _some_runs(masked, config)
+    if len(looked_at) < len(masked):
+        notes.append(f"masks of {len(looked_at)} of {plural(len(masked), 'picture')} were compared with the posed hand")
+    evidence, unreadable = gather_evidence(by_camera(looked_at).items(), model, config.evidence, progress)
     frames = _kept(frames, unreadable, notes)
     if not evidence:
         first = next(iter(unreadable.values()), "no mask")
@@ -162,6 +169,17 @@ def _judged(
     verdict = judge(evidence, sequence.name, config.verdict)
     notes += [*verdict.cameras.values(), *dict.fromkeys(verdict.frames.values()), *verdict.notes]
     return _after(frames, verdict)
+
+
+def _some_runs(frames: Sequence[HandFrame], config: InputConfig) -> Sequence[HandFrame]:
+    """At most about `most_pictures` frames: runs of consecutive moments, evenly over the sequence, with all their cameras."""
+    if len(frames) <= config.most_pictures:
+        return frames
+    numbers = sorted({frame.number for frame in frames})
+    runs = max(1, config.most_pictures * len(numbers) // (len(frames) * config.run))
+    starts = np.linspace(0, max(len(numbers) - config.run, 0), runs).round().astype(int)
+    chosen = {numbers[place] for start in starts for place in range(start, min(start + config.run, len(numbers)))}
+    return [frame for frame in frames if frame.number in chosen]
 
 
 def _after(frames: list[HandFrame], verdict: Verdict) -> list[HandFrame]:

@@ -80,6 +80,19 @@ LATEST = 5
 """Moments by which masks of a camera may be early or late, and be found to be."""
 
 
+POSED_AT_ONCE = 128
+
+
+def posed_keypoints(frames: Sequence[HandFrame], model: HandModel) -> dict[int, np.ndarray]:
+    """{moment: [21,3] metres, world} of all moments of the frames. model: of their side."""
+    firsts = list({frame.number: frame for frame in frames}.values())
+    found: dict[int, np.ndarray] = {}
+    for start in range(0, len(firsts), POSED_AT_ONCE):
+        posed = posed_moments(firsts[start : start + POSED_AT_ONCE], model)
+        found.update(zip(posed.numbers, posed.keypoints, strict=True))
+    return found
+
+
 def posed_moments(frames: Sequence[HandFrame], model: HandModel) -> PosedMoments:
     """The hand at the moments of the frames, each once. model: of their side."""
     firsts = list({frame.number: frame for frame in reversed(frames)}.values())[::-1]

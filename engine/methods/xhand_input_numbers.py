@@ -12,15 +12,14 @@ import numpy as np
 from ..datasets.hand_sequence import HandFrame, HandSequence
 from ..datasets.set_files import pinhole, plural, rigid, some
 from ..errors import DatasetError
-from .xhand_input_evidence import PosedMoments
 
 LARGEST_ANGLE = 2 * math.pi + 1e-3
 """Radians of an axis-angle vector: a rotation needs at most half a turn, and some tools count up to a whole one."""
 LARGEST_BETA = 12.0
 FAR_M = 20.0
 """Between hand and camera; beyond, somebody's millimetres are taken for metres."""
-NEAREST_M = 0.02
-"""Between a camera and the hand's skin."""
+NEAREST_M = 0.04
+"""Between a camera and a joint of the hand."""
 SAME_POSE = 1e-4
 JOINTS_APART_M = 0.02
 """Mean distance of annotated and posed joints from which on they are of different releases."""
@@ -85,19 +84,26 @@ def by_camera(frames: Sequence[HandFrame]) -> dict[str, list[HandFrame]]:
     return grouped
 
 
-def impossible_cameras(cameras: Mapping[str, Sequence[HandFrame]], posed: PosedMoments) -> dict[str, str]:
-    """{camera: why it cannot be one, or not one that sees this hand}."""
+def impossible_cameras(
+    cameras: Mapping[str, Sequence[HandFrame]], keypoints: Mapping[int, np.ndarray]
+) -> dict[str, str]:
+    """{camera: why it cannot be one, or not one that sees this hand}. keypoints: {moment: [21,3]} of the posed hand."""
     found = {}
     for name, frames in cameras.items():
+        calibrations: dict[tuple[bytes, bytes], list[HandFrame]] = {}
+        for frame in frames:
+            key = (np.asarray(frame.intrinsics).tobytes(), np.asarray(frame.world_to_camera).tobytes())
+            calibrations.setdefault(key, []).append(frame)
         try:
-            for frame in frames:
-                _check_camera(frame, posed.vertices[posed.numbers.index(frame.number)])
+            for alike in calibrations.values():
+                _check_camera(alike[0], np.stack([keypoints[frame.number] for frame in alike]))
         except DatasetError as error:
             found[name] = str(error)
     return found
 
 
-def _check_camera(frame: HandFrame, vertices: np.ndarray) -> None:
+def _check_camera(frame: HandFrame, points: np.ndarray) -> None:
+    """A frame's camera against the hand's keypoints [T,21,3] at the moments that it saw."""
     intrinsics, matrix = np.asarray(frame.intrinsics), np.asarray(frame.world_to_camera)
     if intrinsics.shape != (3, 3) or matrix.shape != (4, 4):
         raise DatasetError("its matrices have other shapes than 3×3 and 4×4")
@@ -111,27 +117,19 @@ def _check_camera(frame: HandFrame, vertices: np.ndarray) -> None:
         rigid(rotation, matrix[:3, 3], "its rotation")
     except DatasetError as error:
         raise DatasetError("its rotation is none (its rows are not unit and perpendicular)") from error
-    distance = np.linalg.norm(vertices + rotation.T @ matrix[:3, 3], axis=1)
-    if distance.min() < NEAREST_M or _within(-rotation.T @ matrix[:3, 3], vertices):
-        raise DatasetError(f"it lies inside the hand or on it ({1000 * distance.min():.0f} mm from the skin)")
-    if distance.min() > FAR_M:
-        raise DatasetError(f"it is {distance.min():.0f} m from the hand: millimetres were taken for metres")
-    depth = vertices @ matrix[2, :3] + matrix[2, 3]
-    if depth.min() <= 0:
+    distance = float(np.linalg.norm(points + rotation.T @ matrix[:3, 3], axis=-1).min())
+    if distance < NEAREST_M:
+        raise DatasetError(f"it lies inside the hand or on it ({1000 * distance:.0f} mm from a joint)")
+    if distance > FAR_M:
+        raise DatasetError(f"it is {distance:.0f} m from the hand: millimetres were taken for metres")
+    if (points @ matrix[2, :3] + matrix[2, 3]).min() <= 0:
         raise DatasetError("the hand is behind it: its extrinsics are inverted (camera to world), or another set's")
 
 
-def _within(point: np.ndarray, vertices: np.ndarray) -> bool:
-    """Whether a point is nearer to the vertices' centre than half of them are."""
-    centre = vertices.mean(0)
-    reach = np.linalg.norm(vertices - centre, axis=1)
-    return bool(np.linalg.norm(point - centre) < 0.5 * np.median(reach))
-
-
-def joints_apart(frames: Sequence[HandFrame], posed: PosedMoments) -> float | None:
+def joints_apart(frames: Sequence[HandFrame], keypoints: Mapping[int, np.ndarray]) -> float | None:
     """Mean distance in metres of annotated from posed joints; None without any."""
     errors = [
-        np.linalg.norm(frame.keypoints_3d - posed.keypoints[posed.numbers.index(frame.number)], axis=1)
+        np.linalg.norm(frame.keypoints_3d - keypoints[frame.number], axis=1)
         for frame in frames
         if frame.keypoints_3d is not None
     ]

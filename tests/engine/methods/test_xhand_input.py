@@ -307,3 +307,11 @@ def test_runs_of_a_long_camera_are_put_together(whole):
     kept, notes = checked_sequence(wrong, MODEL, config=config)
     assert [frame.number for frame in long.frames if frame.label not in {f.label for f in kept.frames}] == [14]
     assert any("looks like moment 17's" in note for note in notes)
+
+
+def test_of_a_long_sequence_runs_of_moments_are_looked_at(whole):
+    config = InputConfig(most_pictures=16, run=2)
+    broken = masks_from(edited(whole, moved, "MCU_02"), BAD, {6: 1})
+    kept, notes = checked_sequence(broken, MODEL, config=config)
+    assert "masks of 16 of 24 pictures were compared with the posed hand" in notes
+    assert set(kept.cameras) == {"MCU_01", BAD, "MCU_04"} and f"{BAD}/6" not in {frame.label for frame in kept.frames}
