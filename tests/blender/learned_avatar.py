@@ -11,9 +11,11 @@ import torch
 from PIL import Image
 
 from engine.avatar.folder import Avatar, read_avatar, write_avatar
-from engine.avatar.pose_extras import ExtraCorrectives, PoseMap, PoseWeight
+from engine.avatar.pose_extras import MOST_MAPS, ExtraCorrectives, PoseMap, PoseWeight
 from engine.avatar.pose_terms import Hinge
 from engine.hand.model import HandModel
+from engine.methods.xhand_export_geometry import column_sets
+from engine.methods.xhand_export_maps import joint_groups
 
 NORMAL_RANGE, ALBEDO_RANGE = 0.5, 0.3
 
@@ -25,6 +27,28 @@ def make_learned_avatar(folder: Path, model: HandModel) -> Avatar:
     extra = extra_correctives(model)
     learned = dataclasses.replace(plain, mesh=dataclasses.replace(plain.mesh, extra=extra), pose_maps=pose_maps(model))
     write_avatar(folder, learned, paint, force=True)
+    return read_avatar(folder)
+
+
+def make_full_avatar(folder: Path, model: HandModel) -> Avatar:
+    """An avatar with all the columns that an export tries and as many maps as there may be."""
+    plain = avatars.make_avatar(folder, model)
+    terms = tuple(term for one in column_sets(model.joint_axes.double().numpy()) for term in one.terms)
+    waves = np.cos(40 * plain.mesh.vertices @ np.random.default_rng(4).normal(0, 1, (3, 3 * len(terms))))
+    basis = 1e-3 * waves.reshape(-1, len(terms), 3).transpose(1, 0, 2)
+    mesh = dataclasses.replace(plain.mesh, extra=ExtraCorrectives(terms, basis.astype(np.float32)))
+    groups = joint_groups(model.joint_axes.double().numpy())
+    weights = [PoseWeight(0.0, -1.0, 1.0, (0.5,) * len(group.terms), group.terms) for group in groups]
+    maps = tuple(PoseMap(weight, NORMAL_RANGE, ALBEDO_RANGE) for weight in [*weights, *weights][:MOST_MAPS])
+
+    def images(temporary: Path) -> None:
+        avatars.paint_images(temporary)
+        (temporary / "pose_maps").mkdir()
+        for index, one in enumerate(maps):
+            for name in one.pictures(index):
+                Image.new("RGB", (64, 64), (128, 128, 128)).save(temporary / name)
+
+    write_avatar(folder, dataclasses.replace(plain, mesh=mesh, pose_maps=maps), images, force=True)
     return read_avatar(folder)
 
 
