@@ -146,7 +146,7 @@ def _run(args: argparse.Namespace, stream: TextIO | JsonProgress, report: Report
             threads=_threads(args),
             resume=args.resume,
             shard=parse_shard(args.shard),
-            chunk=min(controller.CHUNK, args.renew_after),
+            chunk=_chunk(recipe, args.renew_after),
         )
         if args.dry_run:
             foresight.say_how_long(recipe, plan_of_work, args.workers or 1, stream, report)
@@ -299,6 +299,15 @@ def _threads(args: argparse.Namespace) -> int:
     """Of each local worker; 0 lets it have all."""
     workers = args.workers or 1
     return 0 if args.ray or workers == 1 else max(1, (os.cpu_count() or 1) // workers)
+
+
+def _chunk(recipe: Recipe, renew_after: int) -> int:
+    """Shots that a worker is given at once: whole moments of a sequence, whose pictures are made together."""
+    from .controller import CHUNK
+
+    if recipe.kind == "sequence":
+        return recipe.cameras * max(1, CHUNK // recipe.cameras)
+    return min(CHUNK, renew_after)
 
 
 def _slot_maker(args: argparse.Namespace, ending: ExitStack) -> Callable[..., Sequence[Any]]:

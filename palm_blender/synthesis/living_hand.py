@@ -31,6 +31,8 @@ class LivingHand:
         self.material = _living_skin(self.images, maps, name)
         self._object.data.materials.append(self.material)
         self.wrist = hand.mesh.joints[0]
+        self.vertices = hand.mesh.vertices
+        """[V,3] metres, in the world, as posed last"""
 
     def pose(self, pose: HandPose) -> np.ndarray:
         """See `PosedHand.pose`."""
@@ -38,6 +40,7 @@ class LivingHand:
         data.vertices.foreach_set("co", np.ascontiguousarray(frame.vertices).ravel())
         for field, values in frame.weights._asdict().items():
             data.attributes[field].data.foreach_set("value", np.ascontiguousarray(values, dtype=np.float32))
+        self.vertices = frame.vertices
         data.update()
         data.update_tag()
         return frame.keypoints

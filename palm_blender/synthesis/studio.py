@@ -26,7 +26,7 @@ from .living_hand import LivingHand
 from .posed_hand import AvatarHand, PersonHand, PosedHand, fingertips
 from .posed_mesh import shaped_mesh
 from .recipe import Recipe
-from .shots import FramePixels, Light, Shot, Unit
+from .shots import FramePixels, Light, Shot, ShotId, Unit
 from .skin_maps import SkinMaps, moving_maps, skin_maps
 from .skin_patterns import skin_model
 from .skin_regions import hand_surface
@@ -65,7 +65,7 @@ class Studio:
         self.fine: FineHand | None = None
         self._labels: bpy.types.Scene | None = None
         self._posed: tuple[str, int] | None = None
-        self._opened: tuple[tuple[str, int], dict[str, windows.Window]] | None = None
+        self._moment: dict[ShotId, tuple[passes.Labels, Picture]] = {}
         self._lit: Light | None = None
         self._framed: dict[str, tuple[tuple[int, int], float]] = {}
         self._keypoints = np.zeros((21, 3))
@@ -94,34 +94,48 @@ class Studio:
             if self._posed != (shot.folder, shot.frame):
                 self._keypoints = self._hand.pose(folder.poses[shot.frame])
                 self._posed = (shot.folder, shot.frame)
-            self._aim(self._labels, camera)
             self._light(shot.light)
             _change(self._scene.cycles, "seed", shot.seed % (1 << 31))
-        with self._timed("labels"):
-            labels = passes.read_labels(self._render(self._labels), camera.world_to_camera)
-        with self._timed("picture"):
-            picture = self._picture(unit, shot, labels.mask)
+        if self.fine is not None and self._scene.render.film_transparent:
+            labels, picture = self._with_its_moment(unit, shot)
+        else:
+            labels, picture = self._by_itself(camera)
         with self._timed("encoding"):
             image = to_display(picture, self.recipe.background)
         return FramePixels(image, picture.radiance, *labels, self._keypoints.copy())
 
-    def _picture(self, unit: Unit, shot: Shot, mask: np.ndarray) -> Picture:
-        camera = unit.folders[shot.folder].cameras[shot.camera]
-        if self.fine is None or not self._scene.render.film_transparent:
+    def _by_itself(self, camera: Camera) -> tuple[passes.Labels, Picture]:
+        """The hand as it is posed, seen by one camera."""
+        self._aim(self._labels, camera)
+        with self._timed("labels"):
+            labels = passes.read_labels(self._render(self._labels), camera.world_to_camera)
+        with self._timed("picture"):
             self._aim(self._scene, camera)
-            passes.set_border(self._scene, mask if self._scene.render.film_transparent else None)
-            return passes.read_picture(self._render(self._scene))
-        part = self._windows(unit, shot)[shot.camera]
-        self._aim(self._scene, windows.seen_through(part, camera))
-        return windows.whole(passes.read_picture(self._render(self._scene)), part, camera)
+            passes.set_border(self._scene, labels.mask if self._scene.render.film_transparent else None)
+            return labels, passes.read_picture(self._render(self._scene))
 
-    def _windows(self, unit: Unit, shot: Shot) -> dict[str, windows.Window]:
-        """Of the moment last posed, for all its cameras alike."""
-        if self._opened is None or self._opened[0] != (shot.folder, shot.frame):
-            folder = unit.folders[shot.folder]
-            vertices = self.fine.frame(folder.poses[shot.frame]).vertices
-            self._opened = ((shot.folder, shot.frame), windows.windows_of(vertices, folder.cameras))
-        return self._opened[1]
+    def _with_its_moment(self, unit: Unit, shot: Shot) -> tuple[passes.Labels, Picture]:
+        """The same, together with the moment's other cameras: labels of all first, then pictures by their size.
+
+        Cycles keeps the hand as long as the scene and its settings stay the same; taking it in anew takes longer than a
+        picture.
+        """
+        if shot.id not in self._moment:
+            names = windows.batch(unit.folders[shot.folder].cameras, shot.camera)
+            chosen = {name: unit.folders[shot.folder].cameras[name] for name in names}
+            self._moment = {}
+            labels = {}
+            with self._timed("labels"):
+                for name, camera in chosen.items():
+                    self._aim(self._labels, camera)
+                    labels[name] = passes.read_labels(self._render(self._labels), camera.world_to_camera)
+            with self._timed("picture"):
+                for name, part in windows.by_size(self._hand.vertices, chosen).items():
+                    self._aim(self._scene, windows.seen_through(part, chosen[name]))
+                    picture = passes.read_picture(self._render(self._scene))
+                    whole = windows.whole(picture, part, chosen[name])
+                    self._moment[shot.id._replace(camera=name)] = (labels[name], whole)
+        return self._moment.pop(shot.id)
 
     def write_avatar(self, unit: Unit, folder: Path) -> None:
         """The unit that was loaded last as FOLDER (.palmhand), captured in its first shot, in place of a damaged one.
@@ -184,7 +198,8 @@ class Studio:
             bpy.data.collections, bpy.data.actions,
         )  # fmt: skip
         bpy.data.batch_remove({block for kind in kinds for block in kind} - kept)
-        self._hand = self._labels = self._posed = self._opened = self.fine = None
+        self._hand = self._labels = self._posed = self.fine = None
+        self._moment = {}
         self._framed.clear()
 
     def _aim(self, scene: bpy.types.Scene, camera: Camera) -> None:

@@ -1,4 +1,4 @@
-"""Windows around the hand, of one size for all cameras of a moment: Cycles works there alone. NumPy only.
+"""Windows around the hand, of a few sizes for all cameras of a moment: Cycles works there alone. NumPy only.
 
 A window that changes its size, as a border around each camera's hand would, makes Cycles take in the whole scene anew.
 """
@@ -16,6 +16,10 @@ from .display import Picture
 
 AROUND_PX = 8
 """Beside the hand, more than the pixel filter reaches."""
+SIZES = 4
+"""Of the windows of one moment: more of them leave less around the hand, but each makes Cycles begin anew."""
+MOST_PIXELS = 6_000_000
+"""Of pictures held at a time."""
 
 
 class Window(NamedTuple):
@@ -27,16 +31,36 @@ class Window(NamedTuple):
     height: int
 
 
-def windows_of(vertices: np.ndarray, cameras: Mapping[str, Camera]) -> dict[str, Window]:
-    """{camera: window} that hold points [N,3] of the world, all of the size that the largest needs. Cameras of one size."""
+def batch(cameras: Mapping[str, Camera], name: str) -> tuple[str, ...]:
+    """The cameras that are photographed together with one: as many as MOST_PIXELS hold. Cameras of one size."""
+    names = list(cameras)
+    count = max(1, MOST_PIXELS // (cameras[name].width * cameras[name].height))
+    first = names.index(name) // count * count
+    return tuple(names[first : first + count])
+
+
+def by_size(vertices: np.ndarray, cameras: Mapping[str, Camera]) -> dict[str, Window]:
+    """{camera: window} that hold points [N,3] of the world, smallest first; they have SIZES sizes or fewer.
+
+    Cameras of one size of picture.
+    """
     boxes = {name: _box(vertices, camera) for name, camera in cameras.items()}
-    first = next(iter(cameras.values()))
+    order = sorted(boxes, key=lambda name: int(np.prod(boxes[name][1] - boxes[name][0])))
+    placed: dict[str, Window] = {}
+    for names in np.array_split(np.array(order), min(SIZES, len(order))):
+        placed |= _alike({str(name): boxes[str(name)] for name in names}, cameras)
+    return placed
+
+
+def _alike(boxes: Mapping[str, np.ndarray], cameras: Mapping[str, Camera]) -> dict[str, Window]:
+    """Windows around boxes, all of the size that the largest needs."""
     extent = np.array(list(boxes.values()))
-    width, height = np.minimum((extent[:, 1] - extent[:, 0]).max(0), [first.width, first.height])
+    size = (extent[:, 1] - extent[:, 0]).max(0)
     placed = {}
     for name, (low, high) in boxes.items():
-        corner = np.clip((low + high - [width, height]) // 2, 0, [first.width - width, first.height - height])
-        placed[name] = Window(int(corner[0]), int(corner[1]), int(width), int(height))
+        room = np.array([cameras[name].width, cameras[name].height]) - size
+        corner = np.clip((low + high - size) // 2, 0, room)
+        placed[name] = Window(*map(int, (*corner, *size)))
     return placed
 
 
