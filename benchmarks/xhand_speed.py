@@ -5,16 +5,22 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
+from engine.methods.view_hand import HandPose, ViewMesh, view_light
+from engine.methods.view_xhand import FastXHand
 from engine.methods.xhand_model import Camera, Posed, XHandModel
+from engine.rendering.mesh import Picture
 
+Mesh = TypeVar("Mesh")
 SIZES = ((512, 334), (256, 167))
 """Height and width: the paper's, and half of it."""
 WARM_UP = 2
+BEND_RAD = 0.001
+"""A repetition, so that nothing kept from the last one helps."""
 
 
 class Speed(NamedTuple):
@@ -31,30 +37,60 @@ class Speed(NamedTuple):
     """Pose in, picture out."""
 
 
-@torch.no_grad()
-def measure_speed(model: XHandModel, pose: tuple[Tensor, Tensor, Tensor], camera: Camera, repeats: int = 10) -> Speed:
-    """On the model's device, whose work is done when its time is taken. pose: fingers [45], global rotation [3], translation [3].
-
-    Each repetition bends the fingers a little, so that nothing kept from the last one helps.
-    """
-    device = model.light.device
-    fingers, orient, transl = (values.to(device) for values in pose)
-    camera = camera._replace(intrinsics=camera.intrinsics.to(device), world_to_camera=camera.world_to_camera.to(device))
-    hand = model.posed(fingers, orient, transl)
-    light = model.light_of()
+def model_speed(model: XHandModel, pose: HandPose, camera: Camera) -> Speed:
+    """Of the model as it is trained, on its device."""
+    pose, camera, light = _moved(pose, camera, model.light)
 
     def evaluate(turn: int) -> Posed:
-        return model.posed(fingers + 0.001 * turn, orient, transl)
+        return model.posed(_bent(pose, turn).hand_pose, pose.global_orient, pose.transl)
 
-    def draw(neural: bool) -> Callable[[int], object]:
-        return lambda turn: model.picture(hand, camera, light, neural, fingers)
+    def draw(hand: Posed, neural: bool) -> Picture:
+        return model.picture(hand, camera, light, neural, pose.hand_pose)
 
-    def both(neural: bool) -> Callable[[int], object]:
-        return lambda turn: model.picture(evaluate(turn), camera, light, neural, fingers)
+    with torch.inference_mode():
+        return _speed(evaluate, draw, model.light.device)
 
-    parts = (evaluate, draw(False), draw(True), both(False), both(True))
-    mesh, shaded, neural, all_shaded, all_neural = (_median_ms(part, device, repeats) for part in parts)
-    return Speed(mesh, shaded, neural, 1000 / all_shaded, 1000 / all_neural)
+
+def view_speed(model: XHandModel, pose: HandPose, camera: Camera, detail: int = 0) -> Speed:
+    """Of the real-time view's path, on the model's device; detail: steps coarser at which the networks are asked."""
+    pose, camera, light = _moved(pose, camera, model.light)
+    hand, shading = FastXHand(model), view_light(light)
+
+    def evaluate(turn: int) -> ViewMesh:
+        return hand.mesh(_bent(pose, turn), detail)
+
+    def draw(mesh: ViewMesh, neural: bool) -> Picture:
+        return hand.picture(mesh, camera, shading, neural)
+
+    return _speed(evaluate, draw, model.light.device)
+
+
+def _moved(pose: HandPose, camera: Camera, lights: Tensor) -> tuple[HandPose, Camera, Tensor]:
+    """Pose and camera on the lights' device, and the mean light [9,3]."""
+    device = lights.device
+    seen_from = camera._replace(
+        intrinsics=camera.intrinsics.to(device), world_to_camera=camera.world_to_camera.to(device)
+    )
+    return HandPose(*(values.to(device) for values in pose)), seen_from, lights.detach().mean(0)
+
+
+def _bent(pose: HandPose, turn: int) -> HandPose:
+    return pose._replace(hand_pose=pose.hand_pose + BEND_RAD * turn)
+
+
+def _speed(
+    evaluate: Callable[[int], Mesh], draw: Callable[[Mesh, bool], Picture], device: torch.device, repeats: int = 10
+) -> Speed:
+    mesh = evaluate(0)
+    parts: tuple[Callable[[int], object], ...] = (
+        evaluate,
+        lambda turn: draw(mesh, False),
+        lambda turn: draw(mesh, True),
+        lambda turn: draw(evaluate(turn), False),
+        lambda turn: draw(evaluate(turn), True),
+    )
+    alone, shaded, neural, all_shaded, all_neural = (_median_ms(part, device, repeats) for part in parts)
+    return Speed(alone, shaded, neural, 1000 / all_shaded, 1000 / all_neural)
 
 
 def _median_ms(work: Callable[[int], object], device: torch.device, repeats: int) -> float:
