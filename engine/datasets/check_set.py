@@ -24,6 +24,7 @@ from .palm_files import read_quality
 from .palm_scans import find_scans, read_palm_scan
 from .palm_sequences import RELEASES
 from .set_files import Findings, plural
+from .true_surface import has_true_surface, true_surface
 
 QUALITY_FILE = "quality_dict_feb_27.npy"
 OUTSIDE = 0.5
@@ -50,6 +51,7 @@ class SetReport:
     normals: int = 0
     keypoints: int = 0
     scans: int = 0
+    surfaces: int = 0
     joint_errors: list[float] = field(default_factory=list)
     decoded: int | None = None
     """Frames whose pictures could be read; None where that was not tried."""
@@ -70,6 +72,7 @@ class SetReport:
             "normals": self.normals,
             "keypoints": self.keypoints,
             "scans": self.scans or None,
+            "true_surfaces": self.surfaces or None,
             "joint_error_mm": 1000 * float(np.mean(self.joint_errors)) if self.joint_errors else None,
             "decoded": self.decoded,
             "notes": [note if count == 1 else f"{note} ({count} sequences)" for note, count in self.notes.items()],
@@ -106,6 +109,7 @@ def check_set(
         _count(report, sequence, told)
         moments |= {(sequence.name, number) for number in sequence.numbers}
         _look_at_keypoints(sequence, findings)
+        report.surfaces += _true_surfaces(sequence, findings)
         if model is not None and layout.needs_mano:
             _compare_joints(report, sequence, model, findings)
         told.tell(f"sequence {report.sequences}: {plural(len(sequence), 'picture')}")
@@ -156,6 +160,17 @@ def _count(report: SetReport, sequence: HandSequence, told: CheckProgress) -> No
         report.normals += frame.normal is not None
         report.keypoints += frame.keypoints_3d is not None
     report.notes.update(dict.fromkeys(sequence.notes, 1))
+
+
+def _true_surfaces(sequence: HandSequence, findings: Findings) -> int:
+    """Moments whose true surface can be read, in a sequence that has them."""
+    folders = {frame.number: frame.image.parents[2] for frame in sequence.frames if len(frame.image.parents) > 2}
+    found = 0
+    for number, folder in folders.items():
+        if has_true_surface(folder):
+            findings.watch()
+            found += findings.attempt(true_surface, folder, number) is not None
+    return found
 
 
 def _look_at_keypoints(sequence: HandSequence, findings: Findings) -> None:
