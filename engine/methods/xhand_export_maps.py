@@ -26,7 +26,7 @@ from ..rendering.surface import corner_tangents, mapped_normals, vertex_normals
 
 CHANNELS = 5
 """Two slopes, three of linear albedo."""
-LEAST_UPRIGHT = 0.25
+LEAST_UPRIGHT = 0.5
 """Cosine between the mesh's and the fine normal below which a slope grows no more."""
 RIDGE = 3e-3
 LEAST_SHARE = 0.004
