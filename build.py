@@ -3,6 +3,7 @@
     python build.py scene NAME.palmhand -o scene.blend
     python build.py render NAME.palmhand -o out.png [--pose FILE] [--frame N] [--env NAME|FILE] [--camera turntable]
     python build.py cohort --subjects N --out DIR
+    python build.py cohort --sequences --frames T --cameras M --out DIR
     python build.py harp-relit --train-env A --eval-env B --out DIR
     python build.py animate NAME.palmhand --poses FILE --out DIR|file.mp4
     blender -b -P build.py -- render NAME.palmhand -o out.png
