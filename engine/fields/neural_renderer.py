@@ -31,6 +31,8 @@ class RendererConfig:
     octaves: int = 2
     encoded: bool = True
     """Whether place and direction are encoded (the ablation "w/o position encoder": not)."""
+    mirrored: bool = True
+    """Whether it also sees where the ray would go if skin were a mirror, by which gloss is found (the paper: not)."""
 
 
 class NeuralRenderer(nn.Module):
@@ -44,7 +46,7 @@ class NeuralRenderer(nn.Module):
         self.config = config
         self.codes = nn.Parameter(torch.zeros(vertices, config.latent))
         encoded = 3 + (2 * 21 * config.octaves if config.encoded else 0)
-        own = 9 + vertex_codes + config.latent + 2 * encoded
+        own = 9 + vertex_codes + config.latent + (3 if config.mirrored else 2) * encoded
         self.first = nn.Linear(own + condition, config.width)
         self.skip = config.depth // 2
         self.hidden = nn.ModuleList(
@@ -74,7 +76,10 @@ class NeuralRenderer(nn.Module):
         condition [45] of the pose. Gradients reach own_codes alone of these.
         """
         seen = [value.detach() for value in (shaded, normals, albedo, codes)]
-        inputs = torch.cat([*seen, own_codes, self.encode(PLACE_RATE * places), self.encode(rays)], dim=1)
+        parts = [*seen, own_codes, self.encode(PLACE_RATE * places), self.encode(rays)]
+        if self.config.mirrored:
+            parts.append(self.encode(rays - 2 * (rays * normals).sum(1, keepdim=True) * normals))
+        inputs = torch.cat(parts, dim=1)
         hand = torch.zeros(len(inputs), dtype=torch.int64, device=inputs.device)
         values = conditioned_linear(inputs, condition.detach()[None], hand, self.first.weight, self.first.bias)
         for number, layer in enumerate(self.hidden, start=1):

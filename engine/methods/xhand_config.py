@@ -25,7 +25,9 @@ class XHandWeights:
 
     absolute: float = 0.8
     """λ and ω: share of the absolute difference; the rest is structure (SSIM)."""
-    photo: float = 10.0
+    photo: float = 1.0
+    """A tenth of the mask's: what Lambert's law and nine harmonics cannot say (shadows, gloss at the rims) would bend the mesh
+    by half a millimetre where pictures weigh as much as masks."""
     mask: float = 10.0
     """α1, of the mean difference of coverage and true mask per pixel of hand."""
     displacement_laplacian: float = 2.0
@@ -33,7 +35,7 @@ class XHandWeights:
     displacement_quantile: float = 0.5
     displacement_gentle: float = 0.1
     """γ1 over γ2: weight below the threshold, as a share of the one above (the paper's 0.1 over 20 is 0.005)."""
-    albedo_laplacian: float = 3.0
+    albedo_laplacian: float = 0.3
     albedo_quantile: float = 0.25
     albedo_gentle: float = 0.1
     part_aware: bool = True
@@ -46,9 +48,9 @@ class XHandWeights:
     """Of the mean squared change of the skinning weights."""
     pose_displacement: float = 0.01
     """Of what the pose adds, per squared millimetre: keeps in the mean what all poses share."""
-    pose_albedo: float = 1.0
+    pose_albedo: float = 0.1
     """The same of albedo, per square of it."""
-    tone: float = 1.0
+    tone: float = 0.1
     """Of the squared difference of the mean albedo from plain skin: nothing else tells bright skin from bright light."""
 
 
@@ -110,24 +112,28 @@ class XHandConfig:
 
 
 def networks_of(
-    displacement: tuple[int, int], skinning: tuple[int, int], albedo: tuple[int, int], renderer: tuple[int, int]
+    displacement: tuple[int, int],
+    skinning: tuple[int, int],
+    albedo: tuple[int, int],
+    renderer: tuple[int, int],
+    mirrored: bool = True,
 ) -> XHandNetworks:
     """Networks of given (depth, width), with the project's weighing of joints for shape and skinning."""
     return XHandNetworks(
         EmbeddingConfig(*displacement, local=True),
         EmbeddingConfig(*skinning, local=True),
         EmbeddingConfig(*albedo),
-        RendererConfig(*renderer),
+        RendererConfig(*renderer, mirrored=mirrored),
     )
 
 
 PRESETS = {
     "draft": XHandConfig(
         26_000,
-        networks_of((4, 64), (3, 32), (4, 64), (3, 48)),
-        XHandStage(160, (4, 2)),
-        XHandStage(800, (2, 2, 1)),
-        XHandStage(300, (1,)),
+        networks_of((4, 64), (3, 32), (4, 64), (4, 64)),
+        XHandStage(120, (4, 2)),
+        XHandStage(400, (2,)),
+        XHandStage(600, (2, 2, 1)),
         texture_px=1024,
     ),
     "standard": XHandConfig(
@@ -135,12 +141,12 @@ PRESETS = {
         networks_of((6, 128), (4, 64), (5, 128), (6, 128)),
         XHandStage(400, (4, 2)),
         XHandStage(4_000, (2, 1)),
-        XHandStage(4_000, (1,)),
+        XHandStage(4_000, (2, 1)),
         rates=XHandRates(networks=1e-3, codes=1e-3),
     ),
     "paper": XHandConfig(
         50_000,
-        networks_of((8, 512), (5, 128), (5, 128), (8, 256)),
+        networks_of((8, 512), (5, 128), (5, 128), (8, 256), mirrored=False),
         XHandStage(1_000, (4, 2, 1)),
         XHandStage(60_000, (2, 1)),
         XHandStage(60_000, (1,)),

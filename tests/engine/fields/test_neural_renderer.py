@@ -50,3 +50,14 @@ def test_widths_with_and_without_encoding():
     assert renderer().encode(torch.rand(5, 3)).shape == (5, 87)
     assert renderer(encoded=False).encode(torch.rand(5, 3)).shape == (5, 3)
     assert renderer(encoded=False)(**seen()).shape == (POINTS, 3)
+
+
+def test_it_sees_the_ray_mirrored_at_the_surface():
+    net, values = renderer(encoded=False), seen()
+    values["normals"] = torch.tensor([0.0, 0.0, 1.0]).expand(POINTS, 3)
+    values["rays"] = torch.tensor([0.6, 0.0, -0.8]).expand(POINTS, 3)
+    heard = []
+    net.hidden[net.skip - 1].register_forward_hook(lambda _, inputs, __: heard.append(inputs[0][:, -3:]))
+    net(**values)
+    torch.testing.assert_close(heard[0], torch.tensor([0.6, 0.0, 0.8]).expand(POINTS, 3))
+    assert renderer(mirrored=False).first.in_features == renderer().first.in_features - 87
