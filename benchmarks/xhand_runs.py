@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from benchmarks.xhand_split import Split, fewer_views, part
 from engine.datasets.hand_sequence import HandSequence
 from engine.datasets.palm_sequences import read_own_sequences
+from engine.datasets.set_files import Findings
 from engine.errors import InputError
 from engine.files import read_json, write_json
 from engine.methods.xhand_config import XHandConfig, preset, without
@@ -62,8 +63,14 @@ def configuration(quality: str, variant: Variant, share: float = 1.0, seed: int 
 
 
 def the_sequence(folder: Path) -> HandSequence:
-    """The one sequence of a set. Raises DatasetError; InputError where there are several."""
-    found = tuple(read_own_sequences(folder))
+    """The one sequence of a set; of one that is still being rendered, what is there.
+
+    Raises DatasetError; InputError where there are several.
+    """
+    findings = Findings(keep_incomplete=True)
+    found = tuple(read_own_sequences(folder, findings))
+    if findings.count:
+        print(f"{folder}: {findings.count} pictures or files left out: {findings.problems[0]} …", flush=True)
     if len(found) != 1:
         raise InputError(f"{folder} holds {len(found)} sequences: give the folder of a set of one person")
     return found[0]
