@@ -15,7 +15,8 @@ from .view_decoder import FastEmbedding
 from .view_hand import HandPose, ViewLight, ViewMesh
 from .view_kernels import FastNormals
 from .view_raster import FastRaster
-from .xhand_model import Camera, Features, Posed, XHandModel
+from .view_renderer import FastRenderer
+from .xhand_model import Camera, Features, XHandModel
 from .xhand_template import XHandTemplate
 
 
@@ -59,6 +60,7 @@ class FastXHand:
         self.decoders = [FastEmbedding(part) for part in (model.displacement, model.skinning, model.albedo)]
         self.normals = FastNormals(model.topology.faces, len(self.rest))
         self.raster = FastRaster(model.topology)
+        self.renderer = FastRenderer(model)
 
     def outside(self, hand_pose: Tensor) -> tuple[str, ...]:
         return joints_outside(hand_pose, self.model.pose_range) if self.model.networks.pose_dependent else ()
@@ -105,6 +107,5 @@ class FastXHand:
         view = self.raster.see(mesh.vertices, camera)
         shaded = linear_to_srgb(surface_values(view, mesh.albedo * light.on(mesh.normals), self.raster.faces))
         if neural:
-            posed = Posed(mesh.vertices, mesh.normals, Features(self.means[0], self.means[1], mesh.albedo))
-            shaded = self.model.neural_points(view, posed, camera, shaded, mesh.condition)
+            shaded = self.renderer(view, mesh, camera, shaded)
         return self.raster.compose(view, shaded)

@@ -9,6 +9,7 @@ import torch
 from small_avatar import ALBEDO, UPRIGHT, untrained_xhand, write_small_avatar
 
 from engine.fields.feature_embedding import EmbeddingConfig
+from engine.fields.neural_renderer import RendererConfig
 from engine.hand.model import open_hand_model
 from engine.hand.random_poses import random_hand_poses
 from engine.lighting.color import srgb_to_linear
@@ -42,7 +43,7 @@ def pose_of(side: str = "right", seed: int = 1) -> HandPose:
         ("right", {}),
         ("left", {"loop_levels": 1, "vertices": 7_500}),
         ("right", {"local": False, "displacement": EmbeddingConfig(3, 8, mapped=False)}),
-        ("right", {"pose_dependent": False}),
+        ("right", {"pose_dependent": False, "renderer": RendererConfig(4, 96, latent=4, mirrored=False)}),
     ],
 )
 def test_the_fast_hand_is_the_model(side, options):
@@ -58,8 +59,11 @@ def test_the_fast_hand_is_the_model(side, options):
             wanted = model.picture(expected, CAMERA, None, neural, pose.hand_pose)
             drawn = fast.picture(mesh, CAMERA, view_light(fast.light), neural)
             assert drawn.coverage.sum() > 500
+            apart = (drawn.color - wanted.color).abs().amax(-1)
+            # the neural renderer's encoding of places is interpolated on this coarse mesh
+            assert apart.mean() < (1e-3 if neural else 1e-5)
             # a pixel at a seam between faces may see the other one
-            assert ((drawn.color - wanted.color).abs().amax(-1) > 2e-3).sum() <= 3
+            assert (apart > (1e-2 if neural else 2e-3)).sum() <= 3
             assert (drawn.coverage - wanted.coverage).abs().max() < 1e-2
 
 
