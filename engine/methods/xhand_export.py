@@ -159,7 +159,7 @@ def simplify(
     mesh = dataclasses.replace(mesh, extra=correctives.extra)
     progress(0.75, "finding what of the skin follows the pose")
     fine = hand.topology
-    places = fine_places(fine, coarse.topology)
+    places = fine_places(fine, coarse.topology, coarse.cap_faces)
 
     def values_of(samples: Samples):
         shown = posed_meshes(mesh, samples.poses)

@@ -28,6 +28,8 @@ CHANNELS = 5
 """Two slopes, three of linear albedo."""
 LEAST_UPRIGHT = 0.5
 """Cosine between the mesh's and the fine normal below which a slope grows no more."""
+CANDIDATES = 64
+"""Faces with the nearest middles, one of which holds a point: charts have slivers at fingertips."""
 RIDGE = 3e-3
 LEAST_SHARE = 0.004
 """Of all that the maps could explain, below which a map is not worth a texture."""
@@ -53,6 +55,8 @@ class FinePlaces(NamedTuple):
     """[T] of the coarse mesh."""
     barycentric: Tensor
     """[T,3]"""
+    lid: Tensor
+    """[T] bool: on faces that touch the wrist's lid, whose rim is sharp in Blender and shall look so."""
 
 
 class MapModes(NamedTuple):
@@ -87,11 +91,14 @@ def joint_groups(axes: np.ndarray) -> tuple[JointGroup, ...]:
     return tuple(groups)
 
 
-def fine_places(fine: MeshTopology, coarse: MeshTopology) -> FinePlaces:
-    """Find the fine mesh's texture vertices on the coarse mesh, of which it is a refinement with the same charts."""
+def fine_places(fine: MeshTopology, coarse: MeshTopology, cap_faces: Tensor) -> FinePlaces:
+    """Find the fine mesh's texture vertices on the coarse mesh, of which it is a refinement with the same charts.
+
+    cap_faces [F] bool: the coarse mesh's faces of the wrist's lid.
+    """
     middles = fine.uv[fine.uv_faces].mean(1).double().numpy()
     corners = coarse.uv[coarse.uv_faces].double().numpy()
-    _, near = cKDTree(corners.mean(1)).query(middles, k=min(12, len(corners)))
+    _, near = cKDTree(corners.mean(1)).query(middles, k=min(CANDIDATES, len(corners)))
     shares = _barycentric(middles[:, None], corners[near])
     chosen = shares.min(-1).argmax(1)
     owner = torch.as_tensor(near[np.arange(len(near)), chosen])
@@ -99,7 +106,8 @@ def fine_places(fine: MeshTopology, coarse: MeshTopology) -> FinePlaces:
     faces[fine.uv_faces.reshape(-1)] = owner.repeat_interleave(3)
     vertices[fine.uv_faces.reshape(-1)] = fine.faces.reshape(-1)
     share = _barycentric(fine.uv.double().numpy(), corners[faces.numpy()])
-    return FinePlaces(vertices, faces, torch.as_tensor(share).float().clamp(0, 1))
+    rim = torch.isin(coarse.faces, coarse.faces[cap_faces]).any(1)
+    return FinePlaces(vertices, faces, torch.as_tensor(share).float().clamp(0, 1), rim[faces])
 
 
 def _barycentric(points: np.ndarray, corners: np.ndarray) -> np.ndarray:
@@ -140,6 +148,7 @@ def fine_values(
     where = TexelMap(places.vertices, places.faces, places.barycentric, 0)
     tilt = to_tangent_space(normals, frame.smooth, frame.corner_tangents, coarse, where)
     slopes = tilt[:, :2] / tilt[:, 2:].clamp_min(LEAST_UPRIGHT)
+    slopes[places.lid] = 0.0
     return torch.cat([slopes, albedo[places.vertices].float()], dim=1)
 
 

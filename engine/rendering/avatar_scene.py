@@ -14,8 +14,8 @@ from ..errors import AvatarError
 from ..hand.joints import MANO_PARENTS
 from ..hand.mano import joint_transforms, pose_features, skin
 from ..hand.rotations import axis_angle_to_matrix
-from ..lighting.color import srgb_to_linear
 from .mesh_pbr import MeshScene
+from .pose_textures import posed_textures
 
 GLOSS_IN_ALBEDO = {"harp": 0.03}
 """As Blender's material takes it off: HARP explains a photo by diffuse skin alone, so its albedo holds the mean gloss."""
@@ -41,7 +41,8 @@ def avatar_scene(
     faces, kept = _split_lid(avatar.mesh.faces, avatar.mesh.cap_faces)
     corners = np.concatenate([faces.reshape(-1, 1), avatar.mesh.uv.reshape(-1, 2).round(6)], axis=1)
     welded, index = np.unique(corners, axis=0, return_inverse=True)
-    albedo = srgb_to_linear(_texture(avatar.folder / "albedo.png"))
+    textures = posed_textures(avatar, hand_pose)
+    albedo = textures.albedo
     albedo = torch.maximum(albedo - gloss_in_albedo, albedo / 2)
     roughness = _texture(avatar.folder / "roughness.png")
     roughness = roughness[..., None] if roughness.dim() == 2 else roughness.mean(2, keepdim=True)
@@ -52,7 +53,7 @@ def avatar_scene(
         torch.as_tensor(index.reshape(-1, 3), device=device),
         albedo.to(device),
         roughness.to(device),
-        (_texture(avatar.folder / "normal.png") * 2 - 1).to(device),
+        textures.normal.to(device),
     )
 
 

@@ -12,6 +12,7 @@ from wrinkling_hand import WrinklingHand
 
 from engine.avatar.folder import read_avatar
 from engine.avatar.pose_terms import Hinge, evaluate_terms
+from engine.avatar.texture_files import read_png
 from engine.datasets.hand_sequence import HandFrame
 from engine.hand.cameras import pinhole_matrix
 from engine.hand.mano import joint_transforms, skin
@@ -21,6 +22,7 @@ from engine.methods.xhand_export_geometry import ColumnSet, fit_correctives, sol
 from engine.methods.xhand_export_maps import JointGroup, fine_places, fit_maps, joint_groups
 from engine.methods.xhand_export_poses import sample_poses
 from engine.methods.xhand_export_samples import coarse_hand, unskin
+from engine.rendering.pose_textures import posed_textures
 
 
 @pytest.fixture(scope="module")
@@ -92,13 +94,15 @@ def test_one_group_without_movement_is_no_fault(hand):
 
 def test_fine_texture_vertices_lie_on_their_coarse_faces(hand):
     coarse = coarse_hand(hand.base, hand.template, 0)
-    places = fine_places(hand.topology, coarse.topology)
+    places = fine_places(hand.topology, coarse.topology, coarse.cap_faces)
     corners = coarse.topology.uv[coarse.topology.uv_faces[places.faces]]
     assert (torch.einsum("tk,tkc->tc", places.barycentric, corners) - hand.topology.uv).abs().max() < 1e-4
     points = coarse.topology.faces[places.faces]
     rest = hand.template.v_template
     on_face = torch.einsum("tk,tkc->tc", places.barycentric, rest[points])
     assert (on_face - rest[places.vertices]).norm(dim=1).max() < 1e-4
+    lid = hand.base.faces[hand.base.cap_faces]
+    assert places.lid[torch.isin(places.vertices, lid)].all() and not places.lid[rest[places.vertices, 0] < 0.05].any()
 
 
 def test_light_is_turned_into_the_cameras_axes():
@@ -135,3 +139,16 @@ def test_wrinkling_hand_becomes_an_avatar(hand, poses, tmp_path):
     assert found["export_normal_deg"] < found["export_constant_normal_deg"]
     assert found["export_albedo_psnr_db"] > found["export_constant_albedo_psnr_db"] + 2
     assert dataclasses.asdict(again.pose_maps[0].weight) == dataclasses.asdict(avatar.pose_maps[0].weight)
+    # the engine's own pictures blend the maps as the files say
+    bent = poses[7].numpy()
+    mean = posed_textures(dataclasses.replace(again, pose_maps=()), bent)
+    added = [
+        2 * one.albedo_range * float(one.weight(bent)) * (read_png(again.image(f"pose_maps/albedo_{index}.png")) - 0.5)
+        for index, one in enumerate(again.pose_maps)
+        if one.albedo_range
+    ]
+    wanted = (mean.albedo + torch.as_tensor(sum(added))).clamp(0, 1)
+    shown = posed_textures(again, bent)
+    assert (shown.albedo - wanted).abs().max() < 1e-5 and (shown.albedo - mean.albedo).abs().max() > 0.01
+    assert torch.equal(shown.normal[..., 2], mean.normal[..., 2])
+    assert (shown.normal - mean.normal).abs().max() > 0.01
