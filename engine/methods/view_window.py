@@ -194,10 +194,11 @@ class ViewWindow:
 
     def _draw(self, request: tuple[ViewState, bool]) -> Shown:
         state, moving = request
-        if not moving:
-            return self.studio.draw(state, FINEST, moving)
-        shown = self.studio.draw(state, self._quality, moving)
-        self._quality = next_quality(self._quality, shown.frame.times, self.studio.opened.hand.coarsest)
+        quality = self._quality if moving else FINEST
+        shown = self.studio.draw(state, quality, moving)
+        # the first picture of all, which is sharp, tells how to begin
+        if moving or self.frames == 0:
+            self._quality = next_quality(quality, shown.frame.times, self.studio.opened.hand.coarsest)
         return shown
 
     def _build(self) -> None:

@@ -97,12 +97,14 @@ def test_what_drawing_raises_comes_out_where_it_is_taken():
 
 
 def test_quality_follows_what_costs():
-    slow_picture, slow_mesh = FrameTimes(0.02, 0.2, 0.22), FrameTimes(0.5, 0.05, 0.56)
+    slow_picture, slow_mesh = FrameTimes(0.02, 0.2, 0.22), FrameTimes(0.2, 0.05, 0.26)
     assert next_quality(FINEST, slow_picture, 3) == Quality(1, 0)
     assert next_quality(FINEST, slow_mesh, 3) == Quality(0, 1)
     assert next_quality(Quality(0, 3), slow_mesh, 3) == Quality(1, 3)
     assert next_quality(Quality(len(SCALES) - 1, 0), slow_picture, 1) == Quality(len(SCALES) - 1, 1)
     assert next_quality(Quality(len(SCALES) - 1, 1), slow_picture, 1) == Quality(len(SCALES) - 1, 1)
+    hopeless = FrameTimes(1.0, 2.0, 3.0)
+    assert next_quality(FINEST, hopeless, 3) == Quality(3, 0)
     right = FrameTimes(0.03, 0.04, 0.075)
     assert next_quality(Quality(2, 1), right, 3) == Quality(2, 1)
     quick = FrameTimes(0.002, 0.003, 0.006)
