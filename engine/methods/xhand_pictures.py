@@ -164,8 +164,8 @@ def _cut(frame: HandFrame, moment: int, points: np.ndarray) -> HandPicture:
         bottom - top,
         right - left,
     )
-    color = torch.as_tensor(np.ascontiguousarray(image))
-    return HandPicture(frame, moment, camera, color, torch.as_tensor(np.ascontiguousarray(mask)), bordered)
+    color = torch.as_tensor(np.array(image))
+    return HandPicture(frame, moment, camera, color, torch.as_tensor(np.array(mask)), bordered)
 
 
 def _box(points: np.ndarray, width: int, height: int) -> tuple[tuple[int, int], tuple[int, int]]:
