@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.xhand_split import Split, fewer_views, part
+from benchmarks.xhand_split import Split, part
 from engine.datasets.hand_sequence import HandSequence
 from engine.datasets.palm_sequences import read_own_sequences
 from engine.datasets.set_files import Findings
@@ -102,35 +102,27 @@ def train_apart(script: Path, arguments: list[str], folder: Path, identity: Mapp
     return Run(folder, known)
 
 
-def identity_of(folder: Path, split: Split, variant: Variant, config: XHandConfig) -> dict[str, Any]:
+def identity_of(folder: Path, seen: Split, config: XHandConfig) -> dict[str, Any]:
     """What decides a training's outcome, as JSON."""
-    values = {"set": str(folder.resolve()), "split": seen_by(split, variant), "config": dataclasses.asdict(config)}
-    return json.loads(json.dumps(values, default=str))
-
-
-def seen_by(split: Split, variant: Variant) -> dict[str, Any]:
-    chosen = split if variant.views is None else fewer_views(split, variant.views)
-    return {"cameras": chosen.cameras, "moments": chosen.moments}
+    learned_from = {"cameras": seen.cameras, "moments": seen.moments}
+    values = {"set": str(folder.resolve()), "split": learned_from, "config": dataclasses.asdict(config)}
+    plain: dict[str, Any] = json.loads(json.dumps(values, default=str))
+    return plain
 
 
 def train_here(
-    sequence: HandSequence,
-    split: Split,
-    variant: Variant,
-    config: XHandConfig,
-    folder: Path,
-    identity: Mapping[str, Any],
+    sequence: HandSequence, seen: Split, config: XHandConfig, folder: Path, identity: Mapping[str, Any]
 ) -> None:
     """Train, and write the hand and TRAINING_FILE: identity, seconds of wall clock and processor, memory."""
     from engine.hand.model import open_hand_model
     from engine.methods.xhand import learn_hand
     from engine.methods.xhand_file import save_xhand
 
-    chosen = split if variant.views is None else fewer_views(split, variant.views)
-    seen = part(sequence, chosen.cameras, chosen.moments)
+    pictures = part(sequence, seen.cameras, seen.moments)
+    started_anew = not (folder / "checkpoints").exists()
     wall, processor = time.monotonic(), time.process_time()
     hand = open_hand_model(sequence.handedness)
-    learned = learn_hand(seen, hand, config, _Lines(folder.name), folder / "checkpoints")
+    learned = learn_hand(pictures, hand, config, _Lines(folder.name), folder / "checkpoints")
     model = learned.model
     used = {
         "wall_s": round(time.monotonic() - wall, 1),
@@ -139,7 +131,8 @@ def train_here(
         "vertices": len(model.rest_vertices),
         "parameters": sum(value.numel() for value in model.parameters()),
         "steps": config.steps,
-        "pictures": len(seen),
+        "pictures": len(pictures),
+        "in_one_go": started_anew,
         "stages_s": {name: round(seconds, 1) for name, seconds in learned.seconds.items()},
     }
     save_xhand(folder, model)

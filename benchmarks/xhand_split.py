@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
+import numpy as np
+
 from engine.datasets.hand_sequence import HandFrame, HandSequence
 from engine.errors import InputError
 
@@ -54,9 +56,20 @@ def part(sequence: HandSequence, cameras: Sequence[str], moments: Sequence[int])
     return dataclasses.replace(sequence, frames=tuple(frames))
 
 
-def fewer_views(split: Split, views: int) -> Split:
-    """The same moments from fewer of the cameras; those that judge stay."""
-    return split._replace(cameras=spread_out(split.cameras, views))
+def fewer_views(sequence: HandSequence, split: Split, views: int) -> Split:
+    """The same moments from fewer of the cameras, as far apart as can be, beginning with the first; those that judge stay."""
+    centres = {frame.camera: camera_centre(frame) for frame in part(sequence, split.cameras, split.moments[:1]).frames}
+    left, chosen = list(split.cameras[1:]), [split.cameras[0]]
+    while left and len(chosen) < views:
+        nearest = [min(float(np.linalg.norm(centres[one] - centres[other])) for other in chosen) for one in left]
+        chosen.append(left.pop(int(np.argmax(nearest))))
+    return split._replace(cameras=tuple(name for name in split.cameras if name in chosen))
+
+
+def camera_centre(frame: HandFrame) -> np.ndarray:
+    """[3] metres, world."""
+    matrix = np.asarray(frame.world_to_camera)
+    return -matrix[:3, :3].T @ matrix[:3, 3]
 
 
 def judged_frames(sequence: HandSequence, split: Split, most: int) -> dict[str, tuple[HandFrame, ...]]:

@@ -26,7 +26,7 @@ from benchmarks.xhand_scores import (
 )
 from benchmarks.xhand_sheets import picture_sheet, surface_sheet
 from benchmarks.xhand_speed import SIZES, model_speed, view_speed
-from benchmarks.xhand_split import GROUPS, judged_frames, part, split_sequence
+from benchmarks.xhand_split import GROUPS, Split, fewer_views, judged_frames, part, split_sequence
 from engine.datasets.true_surface import has_true_surface
 from engine.evaluation.frame_scores import Networks
 from engine.evaluation.measures import mean_scores
@@ -105,14 +105,13 @@ class Benchmark:
 
     def train(self, name: str) -> None:
         """One training, in this process."""
-        variant, config = self._variant(name)
-        identity = runs.identity_of(self.settings.data, self.split, variant, config)
-        runs.train_here(self.sequence, self.split, variant, config, self._folder(name), identity)
+        seen, config = self._seen(name), self._variant(name)[1]
+        identity = runs.identity_of(self.settings.data, seen, config)
+        runs.train_here(self.sequence, seen, config, self._folder(name), identity)
 
     def trained(self, name: str) -> runs.Run:
         """The same in a process of its own, unless it is there."""
-        variant, config = self._variant(name)
-        identity = runs.identity_of(self.settings.data, self.split, variant, config)
+        identity = runs.identity_of(self.settings.data, self._seen(name), self._variant(name)[1])
         return runs.train_apart(SCRIPT, [*self.settings.arguments, "--train", name], self._folder(name), identity)
 
     def _variant(self, name: str) -> tuple[runs.Variant, XHandConfig]:
@@ -120,6 +119,10 @@ class Benchmark:
         variant = runs.ABLATIONS[name] if short else runs.MAIN[name]
         share = self.settings.ablation_steps if short else self.settings.steps
         return variant, runs.configuration(self.settings.quality, variant, share, self.settings.seed)
+
+    def _seen(self, name: str) -> Split:
+        views = self._variant(name)[0].views
+        return self.split if views is None else fewer_views(self.sequence, self.split, views)
 
     def _folder(self, name: str) -> Path:
         return self.settings.out / name
@@ -129,7 +132,8 @@ class Benchmark:
         rows: dict[str, Row] = {}
         for name, run in trained.items():
             facts = run.facts
-            rows[self._variant(name)[0].title] = {
+            again = "" if facts["in_one_go"] else ", after an interruption"
+            rows[f"{self._variant(name)[0].title}{again}"] = {
                 "minutes": facts["wall_s"] / 60,
                 "processor min": facts["processor_s"] / 60,
                 "peak MB": facts["peak_mb"],
