@@ -27,7 +27,7 @@ from ..rendering.surface import corner_tangents, mapped_normals, vertex_normals
 CHANNELS = 5
 """Two slopes, three of linear albedo."""
 LEAST_UPRIGHT = 0.5
-"""Cosine between the mesh's and the fine normal below which a slope grows no more."""
+"""Cosine between the mesh's and the fine normal below which a closed crease shows another fold of skin: not to learn from."""
 CANDIDATES = 64
 """Faces with the nearest middles, one of which holds a point: charts have slivers at fingertips."""
 RIDGE = 3e-3
@@ -142,12 +142,12 @@ def surface_frame(coarse: MeshTopology, vertices: Tensor, places: FinePlaces) ->
 def fine_values(
     fine: MeshTopology, coarse: MeshTopology, places: FinePlaces, posed: Tensor, mesh: Tensor, albedo: Tensor
 ) -> Tensor:
-    """[T,5] of one pose. posed [V,3] the fine, mesh [C,3] the exported mesh's vertices; albedo [V,3]."""
+    """[T,5] of one pose, slopes NaN in closed creases. posed [V,3] the fine, mesh [C,3] the exported mesh's vertices."""
     normals = vertex_normals(posed, fine.faces)[places.vertices]
     frame = surface_frame(coarse, mesh, places)
     where = TexelMap(places.vertices, places.faces, places.barycentric, 0)
     tilt = to_tangent_space(normals, frame.smooth, frame.corner_tangents, coarse, where)
-    slopes = tilt[:, :2] / tilt[:, 2:].clamp_min(LEAST_UPRIGHT)
+    slopes = torch.where(tilt[:, 2:] > LEAST_UPRIGHT, tilt[:, :2] / tilt[:, 2:], torch.nan)
     slopes[places.lid] = 0.0
     return torch.cat([slopes, albedo[places.vertices].float()], dim=1)
 
@@ -164,27 +164,22 @@ def normal_error_deg(
 
 
 def fit_maps(poses: Tensor, values: Iterable[Tensor], groups: Sequence[JointGroup], most: int) -> MapModes:
-    """The strongest modes of values [T,5] at poses [N,45], which are taken one by one. most: number of maps."""
+    """The strongest modes of values [T,5] at poses [N,45]. NaN: unknown there. most: number of maps."""
     terms = [term for group in groups for term in group.terms]
     columns = torch.as_tensor(evaluate_terms(terms, poses.double().numpy()))
     middle = columns.mean(0)
     moved = columns - middle
-    total: Tensor | None = None
+    known = [value.half() for value in values]
+    count, texels = len(poses), len(known[0])
+    mean = _mean_of_known(known)
     squares = torch.zeros(CHANNELS, dtype=torch.float64)
-    for row, single in zip(moved, values, strict=True):
-        value = single.double()
-        if total is None:
-            first, total = value, torch.zeros_like(value)
-            crossed = torch.zeros(len(terms), *value.shape, dtype=torch.float64)
-        # differences from the first pose keep the sums free of cancellation
-        offset = value - first
-        total += offset
+    crossed = torch.zeros(len(terms), texels, CHANNELS, dtype=torch.float64)
+    for row, value in zip(moved, known, strict=True):
+        # what is unknown in one pose counts as it is on average
+        offset = (value - mean).nan_to_num(0.0)
         squares += (offset**2).sum(0)
         crossed += row[:, None, None] * offset
-    assert total is not None
-    count, texels = len(poses), len(total)
-    mean = first + total / count
-    variance = ((squares - (total**2).sum(0) / count) / (count * texels)).clamp_min(0)
+    variance = squares / (count * texels)
     gram = moved.T @ moved / count
     crossed = crossed.flatten(1) / count
     explained = _solve(gram, crossed)
@@ -206,6 +201,15 @@ def fit_maps(poses: Tensor, values: Iterable[Tensor], groups: Sequence[JointGrou
             )
         )
     return MapModes(mean.float(), tuple(weights), refit.reshape(len(combinations), texels, CHANNELS).float(), names)
+
+
+def _mean_of_known(known: Sequence[Tensor]) -> Tensor:
+    """[T,5] mean over the poses in which each number is known; 0 where it never is."""
+    total, times = torch.zeros(known[0].shape, dtype=torch.float64), torch.zeros(known[0].shape)
+    for value in known:
+        total += value.double().nan_to_num(0.0)
+        times += ~value.isnan()
+    return total / times.clamp_min(1)
 
 
 def _scales(variance: Tensor) -> Tensor:

@@ -79,10 +79,15 @@ def test_maps_find_the_weights_behind_them(hand, poses):
     truth = torch.randn(2, 50, 5, generator=torch.Generator().manual_seed(2)) * 0.1
     driver = torch.as_tensor(evaluate_terms([groups[1].terms[0], groups[9].terms[1]], poses.numpy())).float()
     values = 0.3 + torch.einsum("nk,ktc->ntc", driver, truth)
+    truth_everywhere = values.clone()
+    # a crease that is closed in a few poses is learned from the others
+    values[::40, 3, :2] = torch.nan
     modes = fit_maps(poses, list(values), groups, most=2)
     assert sorted(modes.names) == ["index2+", "thumb2+"]
-    worst = max(float((modes.values(pose) - value).abs().max()) for pose, value in zip(poses, values, strict=True))
-    assert worst < 0.02 * float((values - values.mean(0)).abs().max())
+    worst = max(
+        float((modes.values(pose) - value).abs().max()) for pose, value in zip(poses, truth_everywhere, strict=True)
+    )
+    assert worst < 0.04 * float((truth_everywhere - truth_everywhere.mean(0)).abs().max())
 
 
 def test_one_group_without_movement_is_no_fault(hand):
