@@ -12,6 +12,7 @@ from engine.cli import main
 from engine.errors import InputError
 from engine.methods import xhand_config
 from engine.methods.xhand_command import numbers_in
+from engine.methods.xhand_export import ExportConfig
 from engine.methods.xhand_file import load_xhand
 
 CONFIG = shortened(vertices=6_680, loop_levels=1)
@@ -28,6 +29,8 @@ def folder(tmp_path_factory):
 
 def test_a_folder_becomes_an_avatar_that_knows_how_well_it_shows_what_it_never_saw(folder, tmp_path, monkeypatch):
     monkeypatch.setitem(xhand_config.PRESETS, "draft", CONFIG)
+    small = ExportConfig(poses=40, maps=1, texture_px=64, pose_texture_px=64)
+    monkeypatch.setattr(ExportConfig, "draft", staticmethod(lambda: small))
     made = tmp_path / "me.palmhand"
     held = ("--hold-out-cameras", "cam1", "--hold-out-frames", "4")
     assert main(["personalize", str(folder), "-o", str(made), *XHAND, *held]) == 0
