@@ -201,7 +201,7 @@ def geometry_metrics(mesh: AvatarMesh, correctives: Correctives, fitted: Samples
 def map_metrics(
     hand: PoseDependentHand, coarse: CoarseHand, mesh: AvatarMesh, modes: MapModes, judged: Samples, places: Any
 ) -> dict[str, Any]:
-    """Normals and albedo with the pose-driven maps, at poses not used; beside those of the mean maps alone."""
+    """Normals (but at the wrist's cut) and albedo with the pose-driven maps, at poses not used; beside the mean maps' alone."""
     fine = hand.topology
     errors: dict[str, list[float]] = {"maps": [], "constant": []}
     squares: dict[str, list[float]] = {"maps": [], "constant": []}
@@ -210,7 +210,7 @@ def map_metrics(
         true_albedo = linear_to_srgb(albedo[places.vertices].float().clamp(0, 1))
         for name, values in (("maps", modes.values(pose)), ("constant", modes.mean)):
             angle = normal_error_deg(fine, coarse.topology, places, posed, vertices, values[:, :2])
-            errors[name].append(float(angle.mean()))
+            errors[name].append(float(angle[~places.lid].mean()))
             squares[name].append(float((linear_to_srgb(values[:, 2:].clamp(0, 1)) - true_albedo).square().mean()))
 
     def decibels(values: list[float]) -> float:
