@@ -60,6 +60,8 @@ class XHandRates:
 
     networks: float = 2e-3
     codes: float = 2e-3
+    renderer: float = 5e-3
+    """Of the neural renderer and its codes, which begin when the others' rates have fallen already."""
     displacement_means: float = 1e-2
     albedo_means: float = 2e-2
     skinning_means: float = 1e-2
@@ -132,8 +134,8 @@ PRESETS = {
         26_000,
         networks_of((4, 64), (3, 32), (4, 64), (4, 64)),
         XHandStage(120, (4, 2)),
-        XHandStage(400, (2,)),
-        XHandStage(600, (2, 2, 1)),
+        XHandStage(250, (2,)),
+        XHandStage(750, (2, 2, 2, 1)),
         texture_px=1024,
     ),
     "standard": XHandConfig(
@@ -142,7 +144,7 @@ PRESETS = {
         XHandStage(400, (4, 2)),
         XHandStage(4_000, (2, 1)),
         XHandStage(4_000, (2, 1)),
-        rates=XHandRates(networks=1e-3, codes=1e-3),
+        rates=XHandRates(networks=1e-3, codes=1e-3, renderer=2e-3),
     ),
     "paper": XHandConfig(
         50_000,
@@ -151,7 +153,7 @@ PRESETS = {
         XHandStage(60_000, (2, 1)),
         XHandStage(60_000, (1,)),
         views=8,
-        rates=XHandRates(networks=5e-4, codes=5e-4),
+        rates=XHandRates(networks=5e-4, codes=5e-4, renderer=5e-4),
     ),
 }
 """draft: to judge on two cores within twenty minutes; standard: hours; paper: its networks, for a graphics card."""

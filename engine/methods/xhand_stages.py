@@ -87,16 +87,16 @@ class Training:
     def _groups(self) -> list[dict[str, Any]]:
         rates, model = self.config.rates, self.model
         networks: list[Tensor] = []
-        codes: list[Tensor] = [model.renderer.codes]
+        codes: list[Tensor] = []
         for name in PARTS:
             part = getattr(model, name)
             part.mean.requires_grad_(False)
             codes.append(part.latent)
             networks += [value for key, value in part.named_parameters() if key not in ("mean", "latent")]
-        networks += [value for key, value in model.renderer.named_parameters() if key != "codes"]
         groups: list[tuple[list[Tensor], float]] = [
             (networks, rates.networks),
             (codes, rates.codes),
+            (list(model.renderer.parameters()), rates.renderer),
             ([model.light], rates.light),
         ]
         for name, rate in zip(PARTS, (rates.displacement_means, rates.skinning_means, rates.albedo_means), strict=True):
