@@ -38,8 +38,8 @@ log = logging.getLogger(__name__)
 
 Look = Callable[[Tensor], Path]
 """Writes a picture [h,w,3] sRGB in [0,1] of how far the training has come, and says where."""
-MOST_MEASURED = 200
-"""Pictures of one kind."""
+MOST_MEASURED = 60
+"""Pictures of one kind, evenly chosen."""
 
 
 class HeldOut(NamedTuple):
