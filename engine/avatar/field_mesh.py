@@ -31,8 +31,8 @@ def template_mesh(model: HandModel, betas: Tensor, vertices: Tensor) -> AvatarMe
         skinning_weights=_numpy(model.skinning_weights),
         joints=_numpy(joints),
         pose_basis=_numpy(model.posedirs.permute(2, 0, 1)),
-        shape_basis=_ten(_numpy(model.shapedirs.permute(2, 0, 1))),
-        joint_shape_basis=_ten(_joint_shapes(model)),
+        shape_basis=ten_shapes(_numpy(model.shapedirs.permute(2, 0, 1))),
+        joint_shape_basis=ten_shapes(joint_shapes(model)),
         cap_faces=_numpy(model.cap_faces),
     )
 
@@ -64,8 +64,8 @@ def carried_mesh(model: HandModel, betas: Tensor, vertices: Tensor, faces: Tenso
         skinning_weights=weights / weights.sum(1, keepdims=True),
         joints=_numpy(joints),
         pose_basis=_back(carry(_numpy(model.posedirs).reshape(len(rest), -1)), count),
-        shape_basis=_ten(_back(carry(_numpy(model.shapedirs).reshape(len(rest), -1)), count)),
-        joint_shape_basis=_ten(_joint_shapes(model)),
+        shape_basis=ten_shapes(_back(carry(_numpy(model.shapedirs).reshape(len(rest), -1)), count)),
+        joint_shape_basis=ten_shapes(joint_shapes(model)),
         cap_faces=carry(cap[:, None])[_numpy(faces), 0].min(1) > 0.9,
     )
 
@@ -96,11 +96,12 @@ def _back(flat: np.ndarray, count: int) -> np.ndarray:
     return np.ascontiguousarray(flat.reshape(count, 3, -1).transpose(2, 0, 1))
 
 
-def _joint_shapes(model: HandModel) -> np.ndarray:
+def joint_shapes(model: HandModel) -> np.ndarray:
+    """[B,16,3] metres: what the model's shape basis does to its joints."""
     return _numpy(torch.einsum("jv,vcb->bjc", model.joint_regressor, model.shapedirs))
 
 
-def _ten(basis: np.ndarray) -> np.ndarray:
+def ten_shapes(basis: np.ndarray) -> np.ndarray:
     """A shape basis [B,*,3] of exactly ten directions, the missing ones zero."""
     return np.concatenate([basis[:10], np.zeros((max(0, 10 - len(basis)), *basis.shape[1:]), basis.dtype)])
 

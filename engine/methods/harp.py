@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..avatar.field_mesh import joint_shapes, ten_shapes
 from ..avatar.folder import Avatar, AvatarMesh, CaptureInfo
 from ..capture.capture_file import Capture
 from ..hand.model import HandModel
@@ -177,12 +178,6 @@ def bake_photo(photograph: Photograph, posed: PosedHand) -> PhotoView:
 def export_mesh(template: Template, posed: PosedHand) -> AvatarMesh:
     """The avatar's mesh: rest pose of this person with everything that deforms it."""
     model = template.model
-    joint_shape = torch.einsum("jv,vcb->bjc", model.joint_regressor, model.shapedirs)
-    shape = model.shapedirs.permute(2, 0, 1)
-    missing = 10 - len(shape)
-    if missing > 0:
-        shape = torch.nn.functional.pad(shape, (0, 0, 0, 0, 0, missing))
-        joint_shape = torch.nn.functional.pad(joint_shape, (0, 0, 0, 0, 0, missing))
     return AvatarMesh(
         vertices=_numpy(posed.rest_vertices),
         faces=_numpy(model.faces),
@@ -190,8 +185,8 @@ def export_mesh(template: Template, posed: PosedHand) -> AvatarMesh:
         skinning_weights=_numpy(model.skinning_weights),
         joints=_numpy(posed.rest_joints),
         pose_basis=_numpy(model.posedirs.permute(2, 0, 1)),
-        shape_basis=_numpy(shape),
-        joint_shape_basis=_numpy(joint_shape),
+        shape_basis=ten_shapes(_numpy(model.shapedirs.permute(2, 0, 1))),
+        joint_shape_basis=ten_shapes(joint_shapes(model)),
         cap_faces=_numpy(model.cap_faces),
     )
 

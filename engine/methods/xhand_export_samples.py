@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..avatar.field_mesh import joint_shapes, ten_shapes
 from ..avatar.folder import AvatarMesh
 from ..hand.mano import joint_transforms, pose_features, shape_hand, skin
 from ..hand.model import HandModel
@@ -146,8 +147,6 @@ def avatar_mesh(
     """The exported mesh. mean_offset [C,3] metres at zero pose; pose_basis [135,C,3] the hand model's included."""
     template, count, topology = hand.template, coarse.vertices, coarse.topology
     rest, joints = shape_hand(template, hand.betas.to(template.v_template))
-    shape = _ten(template.shapedirs[:count].permute(2, 0, 1))
-    joint_shape = _ten(torch.einsum("jv,vcb->bjc", template.joint_regressor, template.shapedirs))
     chosen = weights[:count].clamp_min(0)
     chosen = torch.where(chosen < 1e-4, torch.zeros_like(chosen), chosen)
     return AvatarMesh(
@@ -157,8 +156,8 @@ def avatar_mesh(
         skinning_weights=_numpy(chosen / chosen.sum(1, keepdim=True)),
         joints=_numpy(joints),
         pose_basis=np.asarray(pose_basis, dtype=np.float32),
-        shape_basis=_numpy(shape),
-        joint_shape_basis=_numpy(joint_shape),
+        shape_basis=ten_shapes(_numpy(template.shapedirs[:count].permute(2, 0, 1))),
+        joint_shape_basis=ten_shapes(joint_shapes(template)),
         cap_faces=_numpy(coarse.cap_faces),
     )
 
@@ -169,10 +168,6 @@ def posed_meshes(mesh: AvatarMesh, poses: Tensor) -> Sequence[Tensor]:
 
     still = np.zeros(3)
     return [pose_mesh(mesh, Pose(still, pose.numpy(), still)).vertices for pose in poses]
-
-
-def _ten(basis: Tensor) -> Tensor:
-    return torch.cat([basis[:10], basis.new_zeros(max(0, 10 - len(basis)), *basis.shape[1:])])
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:

@@ -6,7 +6,6 @@ its number and the seed alone: a training that goes on from a checkpoint comes t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -16,6 +15,7 @@ from torch import Tensor
 from ..errors import CheckpointError
 from ..rendering.mesh import Picture, compose
 from ..training.checkpoint import TrainingState
+from .adam import cosine_fall
 from .losses import uniform_laplacian
 from .xhand_config import XHandConfig, XHandStage
 from .xhand_light import start_light
@@ -122,7 +122,7 @@ class Training:
             yield step
 
     def _move(self) -> None:
-        scale = cosine(self.done / max(len(self.plan), 1), self.config.rates.final)
+        scale = cosine_fall(self.done, len(self.plan), self.config.rates.final)
         for group in self.optimiser.param_groups:
             group["lr"] = group["rate"] * scale
             for value in group["params"]:
@@ -212,11 +212,6 @@ class Training:
                 value.copy_(state.tensors[name])
         self.optimiser.load_state_dict(dict(state.optimiser))
         self.done = state.step
-
-
-def cosine(share: float, final: float) -> float:
-    """From 1 along half a cosine to `final`, of the share done."""
-    return final + (1 - final) * 0.5 * (1 + math.cos(math.pi * min(max(share, 0.0), 1.0)))
 
 
 def tone(albedo: Tensor) -> Tensor:

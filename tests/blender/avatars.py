@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from engine.avatar.folder import Avatar, AvatarMesh, CaptureInfo, write_avatar
+from engine.avatar.field_mesh import template_mesh
+from engine.avatar.folder import Avatar, CaptureInfo, write_avatar
 from engine.hand.cameras import pinhole_matrix
 from engine.hand.mano import shape_hand
 from engine.hand.model import HandModel, open_hand_model
@@ -43,19 +44,7 @@ def make_avatar(folder: Path, model: HandModel, betas: np.ndarray = BETAS) -> Av
     """Write `folder` (.palmhand): shape `betas`, relaxed pose, a skin-coloured texture, light from the upper left."""
     side = model.side
     weights = torch.as_tensor(betas, dtype=torch.float32)
-    vertices, joints = shape_hand(model, weights)
-    joint_basis = torch.einsum("jv,vcb->bjc", model.joint_regressor, model.shapedirs)
-    mesh = AvatarMesh(
-        vertices=vertices.numpy(),
-        faces=model.faces.numpy(),
-        uv=model.uv.numpy()[model.uv_faces.numpy()],
-        skinning_weights=model.skinning_weights.numpy(),
-        joints=joints.numpy(),
-        pose_basis=model.posedirs.permute(2, 0, 1).numpy(),
-        shape_basis=model.shapedirs.permute(2, 0, 1).numpy(),
-        joint_shape_basis=joint_basis.numpy(),
-        cap_faces=model.cap_faces.numpy(),
-    )
+    mesh = template_mesh(model, weights, shape_hand(model, weights)[0])
     placed = {name: np.array(value) for name, value in CAPTURE[side].items()}
     bend = torch.tensor([0.35, 0.35, 0.2]).repeat(5)
     pose = (bend[:, None] * model.joint_axes[:, 0]).flatten().numpy().astype(float)

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from engine.avatar.folder import Avatar, AvatarMesh, CaptureInfo, write_avatar
+from engine.avatar.field_mesh import template_mesh
+from engine.avatar.folder import Avatar, CaptureInfo, write_avatar
 from engine.avatar.texture_files import write_environment, write_png8
 from engine.fields.feature_embedding import EmbeddingConfig
 from engine.fields.neural_renderer import RendererConfig
@@ -30,18 +31,7 @@ def write_small_avatar(folder: Path, side: str = "right", learned: XHandModel | 
     """Write `folder` (.palmhand); learned: the XHand in it."""
     model = open_hand_model(side)
     betas = torch.zeros(10)
-    vertices, joints = shape_hand(model, betas)
-    mesh = AvatarMesh(
-        vertices=vertices.numpy(),
-        faces=model.faces.numpy(),
-        uv=model.uv.numpy()[model.uv_faces.numpy()],
-        skinning_weights=model.skinning_weights.numpy(),
-        joints=joints.numpy(),
-        pose_basis=model.posedirs.permute(2, 0, 1).numpy(),
-        shape_basis=model.shapedirs.permute(2, 0, 1).numpy(),
-        joint_shape_basis=torch.einsum("jv,vcb->bjc", model.joint_regressor, model.shapedirs).numpy(),
-        cap_faces=model.cap_faces.numpy(),
-    )
+    mesh = template_mesh(model, betas, shape_hand(model, betas)[0])
     capture = CaptureInfo(
         image="photo.png",
         image_size=(SIZE_PX, SIZE_PX),
