@@ -14,6 +14,7 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn.functional  # noqa: F401  (see `joined_processes`)
 from torch import Tensor
 
 from ..errors import InputError, PalmError
@@ -57,6 +58,9 @@ def joined_processes(device: torch.device) -> Iterator[Processes]:
         if local_rank >= torch.cuda.device_count():
             raise InputError(f"there are {torch.cuda.device_count()} CUDA devices: start no more processes than that")
         torch.cuda.set_device(local_rank)  # or all would work, and speak to each other, on the first
+    # torch.distributed.nn is imported above, before there is a group: default arguments of its functions hold the group that
+    # is there as it is first imported (optimisers do that), whose threads then outlive `destroy_process_group`, and one that
+    # wakes as Python ends aborts the process
     try:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     except (ValueError, RuntimeError) as error:

@@ -49,6 +49,15 @@ def main(data: Path, step: int, output: Path) -> None:
         if processes.leads:
             gradients = {name: value.grad for name, value in named if value.grad is not None}
             torch.save({"gradients": gradients, "terms": terms, "processes": processes.count}, output)
+    left = [name for name in running_threads() if "gloo" in name]
+    if left:
+        raise RuntimeError(f"threads of the process group outlive it: {', '.join(left)}")
+
+
+def running_threads() -> list[str]:
+    """Names of this process's threads, where the system lists them."""
+    tasks = Path("/proc/self/task")
+    return [(task / "comm").read_text().strip() for task in tasks.iterdir()] if tasks.is_dir() else []
 
 
 if __name__ == "__main__":
