@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional  # noqa: F401  (see `joined_processes`)
+import torch.distributed.nn.functional
 from torch import Tensor
 
 from ..errors import InputError, PalmError
