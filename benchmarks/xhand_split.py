@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
 from engine.datasets.hand_sequence import HandFrame, HandSequence
 from engine.errors import InputError
+from engine.spacing import evenly
 
-Item = TypeVar("Item")
 GROUPS = {
     "novel_poses": "novel poses, seen cameras",
     "novel_views": "seen moments, novel views",
@@ -29,16 +29,9 @@ class Split(NamedTuple):
     other_moments: tuple[int, ...]
 
 
-def spread_out(items: Sequence[Item], count: int) -> tuple[Item, ...]:
-    """`count` of the items in their order, evenly chosen; all of them where there are no more."""
-    if count >= len(items):
-        return tuple(items)
-    return tuple(items[int((place + 0.5) * len(items) / count)] for place in range(count))
-
-
 def split_sequence(sequence: HandSequence, cameras: int, moments: int) -> Split:
     """Evenly chosen cameras and moments, so that what is held out lies between them. Raises InputError where nothing is left."""
-    seen_from, seen_at = spread_out(sequence.cameras, cameras), spread_out(sequence.numbers, moments)
+    seen_from, seen_at = evenly(sequence.cameras, cameras), evenly(sequence.numbers, moments)
     others = [name for name in sequence.cameras if name not in seen_from]
     other_moments = [number for number in sequence.numbers if number not in seen_at]
     if not others or not other_moments:
@@ -80,4 +73,4 @@ def judged_frames(sequence: HandSequence, split: Split, most: int) -> dict[str, 
         "novel_both": (split.other_cameras, split.other_moments),
         "seen": (split.cameras, split.moments),
     }
-    return {group: spread_out(part(sequence, *where).frames, most) for group, where in chosen.items()}
+    return {group: evenly(part(sequence, *where).frames, most) for group, where in chosen.items()}

@@ -18,6 +18,7 @@ sys.path.insert(0, str(ROOT))
 
 from engine.errors import InputError, OutputError, PalmError  # noqa: E402
 from engine.files import atomic_file  # noqa: E402
+from engine.spacing import evenly  # noqa: E402
 
 COLUMNS_TO_ROWS = 1.6
 MAX_TILE_PX = 4096
@@ -37,7 +38,7 @@ def main() -> int:
         _check(args.count, args.tile, args.output)
         # hidden ones are still being written
         found = sorted(path for path in args.folder.rglob("images/*/*.png") if not path.name.startswith("."))
-        pictures = evenly(found, args.count)
+        pictures = evenly(found, args.count, ends=True)
         if not pictures:
             raise InputError(f"{args.folder} holds no images/CAMERA/*.png: give the folder of a data set")
         sheet = tiled([strip(picture, args.kinds, args.tile) for picture in pictures])
@@ -58,12 +59,6 @@ def _check(count: int, tile: int, output: Path) -> None:
         raise InputError(f"--tile {tile} is impossible: give 1 to {MAX_TILE_PX}")
     if output.suffix.lower() != ".png":
         raise OutputError(f"{output.name}: the sheet must end in .png")
-
-
-def evenly(items: Sequence[Path], count: int) -> list[Path]:
-    """At most `count` of the items, spread over all of them."""
-    places = np.unique(np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int))
-    return [items[place] for place in places]
 
 
 def strip(picture: Path, kinds: Sequence[str], height: int) -> np.ndarray:

@@ -10,13 +10,14 @@ import numpy as np
 
 from ..files import read_json
 from ..progress import Progress, silent, sub_progress
+from ..spacing import evenly
 from .measures import MEASURES, mean_scores
 from .page_images import Pair, Window, as_text, encoded, fitting, read_pair, window_of
 from .page_texts import setting_rows, without_folders
 from .personalisers import METHODS
 from .protocols import Protocol
 from .report import Column, best_methods, columns_of, units_of
-from .shots import evenly, file_name, picture_file
+from .shots import file_name, picture_file
 from .unit import TRUE, UnitResult
 
 MOST_PICTURES = 2500

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,11 +19,10 @@ from ..errors import DatasetError
 from ..hand.mano import shape_hand
 from ..hand.model import HandModel
 from ..methods.harp_sequence_input import in_camera
+from ..spacing import evenly
 from .known_capture import KnownFrame
 from .protocols import Protocol
 from .relit_set import FrameLight, RelitSequence
-
-T = TypeVar("T")
 
 
 class Shot(NamedTuple):
@@ -131,10 +130,3 @@ def in_photo_axes(frames: Sequence[HandFrame], model: HandModel) -> tuple[HandFr
 def wrist_of(model: HandModel, betas: np.ndarray) -> Tensor:
     """[3] metres: the rest wrist of a hand of these betas."""
     return shape_hand(model, torch.as_tensor(betas).float())[1][0]
-
-
-def evenly(frames: Sequence[T], count: int | None) -> tuple[T, ...]:
-    """`count` of the frames (all where None, or fewer), evenly spread, each the middle of its share."""
-    if count is None or count >= len(frames):
-        return tuple(frames)
-    return tuple(frames[int((k + 0.5) * len(frames) / count)] for k in range(count))

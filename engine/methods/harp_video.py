@@ -22,6 +22,7 @@ from ..hand.model import HandModel
 from ..lighting.environment import lamp_environment
 from ..progress import Progress, silent, sub_progress
 from ..rendering.bake import texel_map
+from ..spacing import evenly
 from ..training.perceptual import PerceptualTerm, perceptual_term
 from .config import HarpConfig
 from .harp import Personalised, export_mesh, only_hand, repeatable, seen_share
@@ -167,7 +168,7 @@ class _Run:
 
         best = self._best_frame(frames, sharp)
         posed = only_hand(self.template, self.geometry, best)
-        chosen = evenly(self.fitted, config.video.bake_frames)
+        chosen = self._evenly(config.video.bake_frames)
         shown = sub_progress(progress, 0.79, 0.84)
         maps = bake_video(self.template, posed, fixed, appearance, chosen, config, shown)
         finished = AppearanceParameters.of_maps(maps.albedo, maps.normal, appearance)
@@ -191,6 +192,10 @@ class _Run:
         progress(1.0, "avatar made")
         return PersonalisedVideo(hand, self._track(), own, others, pairs)
 
+    def _evenly(self, count: int) -> list[int]:
+        """At most `count` of the fitted frames."""
+        return list(evenly(self.fitted.tolist(), count, ends=True))
+
     def _lap(self, name: str) -> None:
         now = time.monotonic()
         self.timings[name], self.clock = now - self.clock, now
@@ -201,7 +206,7 @@ class _Run:
         return shuffled_batches(self.fitted, self.config.video.batch, epochs, generator, least)
 
     def _start(self, frames: Frames) -> AppearanceParameters:
-        chosen = evenly(self.fitted, self.config.video.light_frames)
+        chosen = self._evenly(self.config.video.light_frames)
         return start_appearance(
             self.template, self.geometry, frames, self.config, chosen, self.config.video.geometry_shrink
         )
@@ -226,10 +231,8 @@ class _Run:
             for number in moved:
                 fixed.sky.forget(number)
             fixed = FixedFrames(self.template, self.geometry, fixed.frames, self.config, fixed.sky)
-        chosen = set(evenly(self.fitted, self.config.video.measured_frames)) | set(moved)
-        shown = evenly(self.fitted, SHOWN)
-        if moved:
-            shown += evenly(torch.tensor(moved), SHOWN // 2)
+        chosen = set(self._evenly(self.config.video.measured_frames)) | set(moved)
+        shown = [*self._evenly(SHOWN), *evenly(moved, SHOWN // 2, ends=True)]
         chosen |= set(shown)
         maps, light = finished.maps().detach(), finished.light()
         found = measure(self.video, fixed, maps, light, chosen, shown, progress)
@@ -243,7 +246,7 @@ class _Run:
         """A preview: some frames over their pictures as they are rendered now."""
         if self.look is None:
             return
-        index = torch.tensor(evenly(self.fitted, 4))
+        index = torch.tensor(self._evenly(4))
         target = fixed.frames.target(index)
         drawn, _ = fixed.picture(index, appearance, target)
         both = torch.stack([target.color, drawn.color]).unflatten(1, (len(index), target.height))
@@ -296,9 +299,3 @@ def held_out_frames(count: int, every: int) -> Tensor:
     if every > 0:
         chosen[every // 2 :: every] = True
     return chosen
-
-
-def evenly(frames: Tensor, count: int) -> list[int]:
-    """At most `count` of the frames [T], evenly."""
-    places = np.linspace(0, len(frames) - 1, min(count, len(frames))).round().astype(int)
-    return [int(frames[place]) for place in places]

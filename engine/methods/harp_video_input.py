@@ -18,6 +18,7 @@ from torch import Tensor
 from ..capture.capture_file import Capture, read_captures, read_mask
 from ..errors import InputError
 from ..progress import Progress, silent
+from ..spacing import evenly
 from .capture_check import is_sound
 from .command import MOST_VIDEO_FRAMES
 from .frames_input import check_one_hand, picture_source
@@ -125,7 +126,7 @@ def usable_frames(
         )
     if len(stretch) > most:
         notes.append(f"{most} of {len(stretch)} frames were used, evenly chosen")
-        stretch = [stretch[round(place)] for place in np.linspace(0, len(stretch) - 1, most)]
+        stretch = list(evenly(stretch, most, ends=True))
     return stretch, tuple(notes)
 
 

@@ -21,6 +21,7 @@ from ..datasets.hand_sequence import HandFrame, HandSequence
 from ..errors import InputError
 from ..hand.model import HandModel
 from ..progress import Progress, sub_progress
+from ..spacing import evenly
 from .harp_video_command import looks_in
 from .photo_input import charted_hand_model, device_named, refuse_capture_options
 from .xhand import HeldOut, LearnedHand, Parts, divide, learn_hand, measure_hand
@@ -29,7 +30,7 @@ from .xhand_export import ExportConfig, export_avatar
 from .xhand_file import save_xhand
 from .xhand_input import checked_sequence
 from .xhand_metrics import HandScores
-from .xhand_pictures import HandPictures, evenly
+from .xhand_pictures import HandPictures
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +147,7 @@ def some_views(sequence: HandSequence, count: int | None) -> HandSequence:
         return sequence
     if count < 1:
         raise InputError(f"--views {count} leaves no camera: give 1 or more")
-    cameras = {sequence.cameras[place] for place in evenly(len(sequence.cameras), count)}
+    cameras = set(evenly(sequence.cameras, count, ends=True))
     return dataclasses.replace(sequence, frames=tuple(f for f in sequence.frames if f.camera in cameras))
 
 

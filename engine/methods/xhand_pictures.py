@@ -178,11 +178,6 @@ def _box(points: np.ndarray, width: int, height: int) -> tuple[tuple[int, int], 
     return (int(start[0]), int(start[1])), (int(end[0]), int(end[1]))
 
 
-def evenly(count: int, chosen: int) -> list[int]:
-    """At most `chosen` of `count` places, evenly."""
-    return sorted({round(place) for place in np.linspace(0, count - 1, min(count, chosen))})
-
-
 def subset(pictures: HandPictures, moments: Sequence[int], cameras: Sequence[str]) -> HandPictures:
     """Some moments, each with some cameras; moments that none of these saw are left out."""
     kept = [

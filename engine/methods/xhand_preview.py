@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..spacing import evenly
 from .xhand_model import Means, XHandModel
-from .xhand_pictures import HandPicture, HandPictures, Moment, evenly
+from .xhand_pictures import HandPicture, HandPictures, Moment
 
 GREY = 0.5
 """Linear albedo of the picture that shows shape alone."""
@@ -18,7 +19,7 @@ def comparison(
 ) -> Tensor:
     """[h,w,3] sRGB in [0,1]: some pictures, and below each the hand as rendered, in grey, and its albedo."""
     chosen = []
-    for column, place in enumerate(evenly(len(pictures.moments), columns)):
+    for column, place in enumerate(evenly(range(len(pictures.moments)), columns, ends=True)):
         views = list(pictures.views[place].values())
         chosen.append((pictures.moments[place], views[column * len(views) // columns]))
     strips = [_strip(model, moment, picture, means, neural) for moment, picture in chosen]

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ..errors import CheckpointError
 from ..rendering.mesh import Picture, compose
+from ..spacing import evenly
 from ..training.checkpoint import TrainingState
 from .adam import cosine_fall
 from .losses import uniform_laplacian
@@ -22,7 +23,7 @@ from .xhand_light import start_light
 from .xhand_losses import mask_energy, photo_energy, regularity
 from .xhand_means import MeanOffsets, mean_of, new_offsets, settle, spreading
 from .xhand_model import FIRST_ALBEDO, Features, Means, Posed, RestPose, XHandModel
-from .xhand_pictures import HandPictures, Target, evenly
+from .xhand_pictures import HandPictures, Target
 
 PARTS = ("displacement", "skinning", "albedo")
 TITLES = ("finding skin and light", "learning how the skin follows the pose", "learning to render")
@@ -43,8 +44,8 @@ class Step(NamedTuple):
 def plan(config: XHandConfig, pictures: HandPictures) -> list[Step]:
     """All steps of a training."""
     generator = torch.Generator().manual_seed(config.seed)
-    everyone = list(range(len(pictures.moments)))
-    first = evenly(len(everyone), config.initial_moments)
+    everyone = tuple(range(len(pictures.moments)))
+    first = first_moments(config, pictures)
     steps: list[Step] = []
     for stage, (part, moments) in enumerate(
         ((config.initial, first), (config.embedding, everyone), (config.rendering, everyone))
@@ -60,6 +61,11 @@ def plan(config: XHandConfig, pictures: HandPictures) -> list[Step]:
             cameras = tuple(known[k] for k in drawn)
             steps.append(Step(stage, moment, cameras, _shrink(part, number), still))
     return steps
+
+
+def first_moments(config: XHandConfig, pictures: HandPictures) -> tuple[int, ...]:
+    """Indices of the moments that the first step looks at."""
+    return evenly(range(len(pictures.moments)), config.initial_moments, ends=True)
 
 
 def _shrink(stage: XHandStage, number: int) -> int:
@@ -79,7 +85,7 @@ class Training:
         self.offsets: dict[str, MeanOffsets] = {
             name: new_offsets(self.first[name], self.ways) for name in PARTS if getattr(model, name).config.mapped
         }
-        start_light(model, pictures, evenly(len(pictures.moments), config.initial_moments))
+        start_light(model, pictures, first_moments(config, pictures))
         with torch.no_grad():
             self.rests: list[RestPose] = [model.rest_pose(*moment[1:]) for moment in pictures.moments]
         self.optimiser = torch.optim.Adam(self._groups(), lr=1e-3, fused=True)

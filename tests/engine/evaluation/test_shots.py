@@ -15,7 +15,7 @@ from engine.errors import DatasetError
 from engine.evaluation.avatar_picture import PictureConfig
 from engine.evaluation.protocols import HARP_VIDEO, PALM_INTERHAND
 from engine.evaluation.sets import read_set, with_masks
-from engine.evaluation.shots import evenly, file_name, in_photo_axes, judged_sequence, shots_of
+from engine.evaluation.shots import file_name, in_photo_axes, judged_sequence, shots_of
 from engine.evaluation.unit import ProtocolConfig, evaluate_unit
 from engine.hand.cameras import project
 from engine.hand.mano import hand_forward
@@ -122,13 +122,6 @@ def test_sets_of_other_protocols_are_refused(relit_set, model, tmp_path):
         read_set(tmp_path / "none", HARP_VIDEO, model)
     with pytest.raises(DatasetError, match="none of the known layouts"):
         read_set(tmp_path, HARP_VIDEO, model)
-
-
-def test_frames_are_chosen_evenly():
-    frames = tuple(range(20))
-    assert evenly(frames, None) == evenly(frames, 30) == frames
-    assert evenly(frames, 5) == (2, 6, 10, 14, 18)
-    assert evenly(frames, 1) == (10,)
 
 
 @pytest.mark.parametrize(("name", "file"), [("../a b", "_a_b"), ("..", "_"), ("x" * 200, "x" * 80), ("a/b.c", "a_b.c")])

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from benchmarks.xhand_runs import ABLATIONS, MAIN, configuration
 from benchmarks.xhand_scores import light_ceiling
-from benchmarks.xhand_split import fewer_views, judged_frames, split_sequence, spread_out
+from benchmarks.xhand_split import fewer_views, judged_frames, split_sequence
 
 TURN = np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]])
 
@@ -49,12 +49,6 @@ def frame(number: int, camera: str, folder: Path = Path(), size: int = 4) -> Han
 def sequence(cameras: int, moments: int) -> HandSequence:
     frames = [frame(number, f"c{k:02}") for number in range(1, moments + 1) for k in range(cameras)]
     return HandSequence("toy", tuple(frames), "right", "open")
-
-
-def test_items_are_chosen_evenly_and_never_twice():
-    assert spread_out(range(10), 5) == (1, 3, 5, 7, 9)
-    assert spread_out(range(3), 5) == (0, 1, 2)
-    assert len(set(spread_out(range(58), 50))) == 50
 
 
 def test_what_judges_was_never_learned_from():

@@ -17,7 +17,7 @@ from engine.hand.pose_files import PoseSequence, load_pose_file, save_pose_file
 from engine.methods.avatar_template import regressor_for, template_of
 from engine.methods.config import HarpConfig, VideoSchedule
 from engine.methods.harp_model import GeometryParameters, build_template, pose_hand
-from engine.methods.harp_video import evenly, held_out_frames, personalize_video
+from engine.methods.harp_video import held_out_frames, personalize_video
 from engine.methods.harp_video_command import poses_of
 from engine.methods.output import write_personalised
 from engine.methods.pose_pictures import PictureView, orbit, pose_pictures
@@ -172,10 +172,8 @@ def test_pictures_from_the_right_and_from_above(folder):
     assert side[1][..., 3].sum() != front[1][..., 3].sum()
 
 
-def test_frames_are_held_out_and_chosen_evenly():
+def test_frames_are_held_out_evenly():
     assert held_out_frames(6, 0).sum() == 0
     assert held_out_frames(9, 3).tolist() == [False, True, False] * 3
     # a last run of 5 frames ends before its middle, one of 6 reaches it
     assert [held_out_frames(count, 10).nonzero().ravel().tolist() for count in (15, 16)] == [[5], [5, 15]]
-    assert evenly(torch.tensor([3, 4, 5, 9, 11]), 3) == [3, 5, 11]
-    assert evenly(torch.tensor([3, 4]), 9) == [3, 4]
