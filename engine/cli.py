@@ -45,11 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit status."""
     parser = _parser()
     args = parser.parse_args(arguments)
-    logging.basicConfig(
-        level=logging.DEBUG if args.verbose else logging.WARNING,
-        stream=sys.stderr,
-        format="%(levelname)s %(name)s: %(message)s",
-    )
+    logging.basicConfig(stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    # what libraries do with each picture is no decision of ours
+    logging.getLogger(__package__).setLevel(logging.DEBUG if args.verbose else logging.WARNING)
     follows = os.environ.get("RANK", "0") != "0"  # one of torchrun's processes, of which the first reports
     if args.parent_pipe:
         end_with_parent()

@@ -48,6 +48,14 @@ def test_errors_are_json_for_the_add_on(tmp_path):
     assert "none.jpg" in events[-1]["message"]
 
 
+def test_verbose_tells_what_is_decided_here_and_not_what_libraries_do(tmp_path):
+    code = "import logging, sys, engine.cli as c; c.main(sys.argv[1:])\n"
+    code += "print([logging.getLogger(name).isEnabledFor(logging.DEBUG) for name in ('engine.methods.xhand', 'PIL')])"
+    words = ["personalize", str(tmp_path / "none.jpg"), "-o", str(tmp_path / "a.palmhand"), "-v"]
+    result = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert result.stdout.strip() == "[True, False]"
+
+
 def test_no_verb_is_a_usage_error():
     assert engine().returncode == 2
 
