@@ -46,6 +46,10 @@ class ViewMesh(NamedTuple):
     """[45] what a neural renderer wants to know of the pose."""
     tangents: Tensor | None = None
     """[T,3] of the UV vertices, where there is a normal map."""
+    coarse: Tensor | None = None
+    """[C,3] metres, world: the coarse hand that hides parts of the sky, where light comes from one."""
+    map_weights: Tensor | None = None
+    """[K] shares of the textures that follow the pose, on the CPU, where it is a texture."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class ViewHand(Protocol):
     joint_limits: Tensor
     """[15,3,2]"""
     light: Tensor
-    """[9,3] spherical harmonics of the radiance, world axes: the light that it was learned in."""
+    """[9,3] spherical harmonics of the radiance, world axes: the light that it was learned in, or what nine of them hold of it."""
     neural: bool
     """Whether it has a neural renderer."""
     coarsest: int

@@ -1,4 +1,7 @@
-"""A finished avatar of any method in real time: its mesh, skinned, with albedo and normal map in its light's harmonics."""
+"""A finished avatar of any method in real time: its mesh, skinned, with albedo and normal map in its light's harmonics.
+
+Maps that follow the pose are blended into both.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ from ..rendering.texture import sample_texture
 from .rerender import load_avatar
 from .view_hand import HandPose, ViewLight, ViewMesh
 from .view_kernels import FastNormals
+from .view_pose_maps import PoseTextures
 from .view_raster import FastRaster
 from .xhand_model import Camera
 
@@ -42,7 +46,7 @@ class TexturedHand:
         self.joints, self.rest, self.weights = real(mesh.joints), real(mesh.vertices), real(mesh.skinning_weights)
         self.basis = real(mesh.pose_basis).permute(1, 2, 0).reshape(-1, 135).contiguous()
         self.extra = mesh.extra
-        self.albedo, self.relief = loaded.albedo, loaded.normal
+        self.textures = PoseTextures(avatar, loaded.albedo, loaded.normal)
         # an avatar does not keep its model's joints, whose axes are the same for all hands
         model = open_hand_model(self.side)
         self.joint_axes, self.joint_limits = model.joint_axes.to(device), model.joint_limits.to(device)
@@ -69,18 +73,19 @@ class TexturedHand:
         vertices = (blended[..., :3] * at_rest[:, None]).sum(-1) + blended[..., 3] + pose.transl
         # the rest frame's tangents go along with the skin
         turned = (blended[self.vertex_of_uv, :, :3] * self.tangents[:, None, :3]).sum(-1)
-        return ViewMesh(vertices, self.normals(vertices), None, None, turned)
+        return ViewMesh(vertices, self.normals(vertices), None, None, turned, self.textures.weights(pose.hand_pose))
 
     @torch.inference_mode()
     def picture(self, mesh: ViewMesh, camera: Camera, light: ViewLight, neural: bool) -> Picture:
-        assert mesh.tangents is not None
+        assert mesh.tangents is not None and mesh.map_weights is not None
+        albedo, relief = self.textures.at(mesh.map_weights)
         view, faces, uv_faces = self.raster.see(mesh.vertices, camera), self.topology.faces, self.topology.uv_faces
         uv = surface_values(view, self.topology.uv, uv_faces)
         normal = surface_values(view, mesh.normals, faces)
         tangent = surface_values(view, mesh.tangents, uv_faces)
         sign = self.tangents[uv_faces[view.fragments.faces, 0], 3:4]
-        detailed = mapped_normals(normal, tangent, sign, sample_texture(self.relief, uv))
-        shaded = linear_to_srgb(sample_texture(self.albedo, uv) * light.on(detailed)).clamp(0, 1)
+        detailed = mapped_normals(normal, tangent, sign, sample_texture(relief, uv))
+        shaded = linear_to_srgb(sample_texture(albedo, uv) * light.on(detailed)).clamp(0, 1)
         return self.raster.compose(view, shaded)
 
 

@@ -9,6 +9,7 @@ import torch
 
 from engine.avatar.field_mesh import template_mesh
 from engine.avatar.folder import Avatar, CaptureInfo, write_avatar
+from engine.avatar.pose_extras import PoseMap
 from engine.avatar.texture_files import write_environment, write_png8
 from engine.fields.feature_embedding import EmbeddingConfig
 from engine.fields.neural_renderer import RendererConfig
@@ -27,8 +28,10 @@ SIZE_PX = 64
 UPRIGHT = {"right": (-1.2092, -1.2092, 1.2092), "left": (-1.2092, 1.2092, -1.2092)}
 
 
-def write_small_avatar(folder: Path, side: str = "right", learned: XHandModel | None = None) -> Avatar:
-    """Write `folder` (.palmhand); learned: the XHand in it."""
+def write_small_avatar(
+    folder: Path, side: str = "right", learned: XHandModel | None = None, pose_maps: tuple[PoseMap, ...] = ()
+) -> Avatar:
+    """Write `folder` (.palmhand); learned: the XHand in it; pose_maps: their pictures are random and half as large."""
     model = open_hand_model(side)
     betas = torch.zeros(10)
     mesh = template_mesh(model, betas, shape_hand(model, betas)[0])
@@ -49,10 +52,15 @@ def write_small_avatar(folder: Path, side: str = "right", learned: XHandModel | 
         write_png8(temporary / "roughness.png", flat[..., 0])
         write_png8(temporary / "preview.png", flat)
         write_environment(temporary / "environment.exr", np.ones((16, 32, 3), np.float32))
+        (temporary / "pose_maps").mkdir()
+        for index, one in enumerate(pose_maps):
+            for name in one.pictures(index):
+                noise = np.random.default_rng(index).integers(0, 256, (SIZE_PX // 2, SIZE_PX // 2, 3))
+                write_png8(temporary / name, noise.astype(np.uint8))
         if learned is not None:
             save_xhand(temporary, learned)
 
-    avatar = Avatar(side, "test", betas.numpy(), mesh, capture)
+    avatar = Avatar(side, "test", betas.numpy(), mesh, capture, pose_maps=pose_maps)
     return write_avatar(folder, avatar, paint, force=True)
 
 

@@ -8,6 +8,8 @@ import pytest
 import torch
 from small_avatar import ALBEDO, UPRIGHT, untrained_xhand, write_small_avatar
 
+from engine.avatar.pose_extras import PoseMap, PoseWeight
+from engine.avatar.pose_terms import Hinge
 from engine.fields.feature_embedding import EmbeddingConfig
 from engine.fields.neural_renderer import RendererConfig
 from engine.hand.model import open_hand_model
@@ -24,6 +26,7 @@ from engine.methods.view_textured import TexturedHand
 from engine.methods.view_xhand import FastXHand
 from engine.methods.xhand_model import Camera
 from engine.rendering.mesh import compose, mesh_topology, see, surface_values
+from engine.rendering.pose_textures import posed_textures
 from engine.rendering.surface import vertex_normals
 
 CPU = torch.device("cpu")
@@ -146,6 +149,27 @@ def test_any_avatar_is_drawn_in_its_light(tmp_path, side):
     assert len(inside) > 300
     torch.testing.assert_close(inside.median(0).values, albedo, atol=0.02, rtol=0)
     assert srgb_to_linear(albedo).max() < 1
+
+
+def test_skin_that_follows_the_pose_is_drawn_so(tmp_path):
+    model = open_hand_model()
+    bend, root = ((Hinge(joint, tuple(model.joint_axes[joint - 1, 0].tolist()), 1, 1),) for joint in (2, 5))
+    weights = [PoseWeight(0.1, -1.0, 1.0, (1.5,), (term,)) for term in (bend, root)]
+    maps = (PoseMap(weights[0], 0.5, 0.3), PoseMap(weights[1], 0.0, 0.2))
+    avatar = write_small_avatar(tmp_path / "hand.palmhand", pose_maps=maps)
+    hand = open_hand(tmp_path / "hand.palmhand", CPU).hand
+    straight, bent = pose_of()._replace(hand_pose=torch.zeros(45)), pose_of()
+    pictures = []
+    for pose in (straight, bent, straight):
+        mesh = hand.mesh(pose)
+        told, wanted = hand.textures.at(mesh.map_weights), posed_textures(avatar, pose.hand_pose.numpy())
+        torch.testing.assert_close(told.albedo, wanted.albedo, atol=1e-6, rtol=0)
+        torch.testing.assert_close(told.normal, wanted.normal, atol=1e-6, rtol=0)
+        # the same skin on the straight hand
+        shown = hand.mesh(straight)._replace(map_weights=mesh.map_weights)
+        pictures.append(hand.picture(shown, CAMERA, view_light(hand.light), False).color)
+    assert torch.equal(pictures[0], pictures[2])
+    assert (pictures[0] - pictures[1]).abs().max() > 0.1
 
 
 def test_an_xhand_in_its_folder_is_preferred(tmp_path):
