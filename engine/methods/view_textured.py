@@ -73,7 +73,8 @@ class TexturedHand:
         vertices = (blended[..., :3] * at_rest[:, None]).sum(-1) + blended[..., 3] + pose.transl
         # the rest frame's tangents go along with the skin
         turned = (blended[self.vertex_of_uv, :, :3] * self.tangents[:, None, :3]).sum(-1)
-        return ViewMesh(vertices, self.normals(vertices), None, None, turned, self.textures.weights(pose.hand_pose))
+        shares = self.textures.weights(pose.hand_pose)
+        return ViewMesh(vertices, self.normals(vertices), None, None, turned, map_weights=shares)
 
     @torch.inference_mode()
     def picture(self, mesh: ViewMesh, camera: Camera, light: ViewLight, neural: bool) -> Picture:
