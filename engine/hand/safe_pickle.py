@@ -136,7 +136,7 @@ def load_object_array(path: Path | str) -> Any:
                 return np.lib.format.read_array(stream, allow_pickle=False)
             content = stream.read()
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} is not a readable .npy file ({error})") from error
+        raise InputError(f"{path} is not a readable .npy file ({error}): copy it again") from error
     value = load_pickle_bytes(content, str(path))
     if isinstance(value, np.ndarray) and value.dtype == object and value.shape == () == shape:
         value = value.item()

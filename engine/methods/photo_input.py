@@ -122,14 +122,16 @@ def _refuse_frames(args: argparse.Namespace) -> None:
         raise InputError(f"--frames {args.frames} is for videos: leave it out, {args.inputs[0]} is none")
 
 
-def refuse_capture_options(args: argparse.Namespace, path: Path) -> None:
-    """A capture file has settled what these options would settle."""
+def refuse_capture_options(
+    args: argparse.Namespace, path: Path, remedy: str = "give the photo, or capture it again"
+) -> None:
+    """A capture file, or a sequence with known poses, has settled what these options would settle. Raises InputError."""
     given = [
         name for name in ("hand", "focal_px", "mask", "pose", "keypoints", "camera") if getattr(args, name) is not None
     ]
     if given:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise InputError(f"{flags} cannot change {path}, which is fitted already: give the photo, or capture it again")
+        raise InputError(f"{flags} cannot change {path}, which is fitted already: {remedy}")
 
 
 def check_fitted_hand(args: argparse.Namespace, path: Path, capture: Capture) -> None:

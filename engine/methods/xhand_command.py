@@ -14,21 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from ..capture.command import options_from
-from ..capture.options import hand_model_for, hand_model_name
-from ..datasets.formats import read_sequences
 from ..datasets.hand_sequence import HandFrame, HandSequence
-from ..errors import InputError
 from ..hand.model import HandModel
 from ..progress import Progress, sub_progress
-from ..spacing import evenly
 from .harp_video_command import looks_in
 from .photo_input import charted_hand_model, device_named, refuse_capture_options
-from .xhand import HeldOut, LearnedHand, Parts, divide, learn_hand, measure_hand
+from .xhand import LearnedHand, Parts, learn_hand, measure_hand
+from .xhand_choice import chosen_sequence, held_out, parts_of
 from .xhand_config import XHandConfig, preset
 from .xhand_export import ExportConfig, export_avatar
 from .xhand_file import save_xhand
-from .xhand_input import checked_sequence
+from .xhand_input import LEFT_OUT, checked_sequence, enough_to_learn
 from .xhand_metrics import HandScores
 from .xhand_pictures import HandPictures
 
@@ -36,6 +32,8 @@ log = logging.getLogger(__name__)
 
 INPUT_SHARE, LEARN_SHARE, MEASURE_SHARE = 0.05, 0.75, 0.85
 """Of the progress bar, where the input is checked, the hand learned, and measured."""
+WARNINGS = 12
+"""Lines on what is wrong with a sequence, before it is learned from."""
 UNFINISHED = ".unfinished"
 """Ends the name of the folder beside the avatar that holds a training's checkpoints until the avatar is written."""
 
@@ -45,23 +43,23 @@ def run_xhand(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     started = time.monotonic()
     device, config = device_named(args.device), config_of(args)
     folder = args.inputs[0]
-    refuse_capture_options(args, folder)
+    refuse_capture_options(args, folder, "leave it out")
     unfinished = args.output.with_suffix(UNFINISHED)
     with tempfile.TemporaryDirectory(prefix="palm-hands-") as scratch:
-        sequence = chosen_sequence(args, folder)
+        sequence, problems = chosen_sequence(args, folder, progress)
+        held = held_out(args, sequence)
         model = charted_hand_model(args, sequence.handedness)
         shown = sub_progress(progress, 0.0, INPUT_SHARE)
         # masks drawn for pictures without any are made anew alike
-        sequence, notes = checked_sequence(sequence, model, Path(scratch) / "masks", progress=shown)
-        for note in notes:
-            log.info("%s: %s", sequence.name, note)
-        parts = divide(sequence, held_out(args, sequence))
-        parts = parts._replace(train=some_views(parts.train, args.views))
+        sequence, found = checked_sequence(sequence, model, Path(scratch) / "masks", progress=shown)
+        parts = parts_of(sequence, held, args.views)
+        lacking = enough_to_learn(parts.train)
+        _warn(sequence.name, [*problems, *(note for note in found if LEFT_OUT in note), *lacking])
+        notes = (*problems, *found, *lacking)
         shown = sub_progress(progress, INPUT_SHARE, LEARN_SHARE)
         learned = learn_hand(parts.train, model.to(device), config, shown, unfinished, looks_in(Path(scratch)))
         taught = time.monotonic()
         scores = measure_hand(learned.model, parts, progress=sub_progress(progress, LEARN_SHARE, MEASURE_SHARE))
-        export = ExportConfig.draft() if args.quality == "draft" else ExportConfig(texture_px=config.texture_px)
         frame = best_frame(learned.pictures)
         hand = learned.model.cpu()
         avatar = export_avatar(
@@ -70,10 +68,10 @@ def run_xhand(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
             hand.source.coarse,
             poses_of(learned.pictures),
             frame,
-            hand.light_of(frame.camera).detach(),
+            lambda directions: hand.radiance(hand.light_of(frame.camera), directions).detach(),
             provenance(args, sequence, model, parts, learned, notes, config, taught - started),
             metrics_of(scores),
-            dataclasses.replace(export, seed=args.seed),
+            export_of(args, config),
             args.force,
             sub_progress(progress, MEASURE_SHARE, 1.0),
             lambda temporary: save_xhand(temporary, hand),
@@ -93,62 +91,21 @@ def run_xhand(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
 
 def config_of(args: argparse.Namespace) -> XHandConfig:
     """What the options say of the training."""
-    config = dataclasses.replace(preset(args.quality), seed=args.seed, shared_light=not args.light_per_camera)
-    return config if args.texture_size is None else dataclasses.replace(config, texture_px=args.texture_size)
+    return dataclasses.replace(preset(args.quality), seed=args.seed, shared_light=not args.light_per_camera)
 
 
-def chosen_sequence(args: argparse.Namespace, folder: Path) -> HandSequence:
-    """The folder's only sequence, or the one of --sequence. Raises InputError, DatasetError."""
-    options = options_from(args)
-    model = None if options.hand_model is None else hand_model_for("right", options)
-    found = [sequence for sequence in read_sequences(folder, model) if len(sequence)]
-    known = ", ".join(sequence.name for sequence in found[:6]) + (" …" if len(found) > 6 else "")
-    if args.sequence is not None:
-        found = [sequence for sequence in found if sequence.name == args.sequence]
-        if not found:
-            raise InputError(f"{folder} holds no sequence {args.sequence}: it has {known}")
-    if len(found) != 1:
-        raise InputError(f"{folder} holds {len(found)} sequences ({known}): choose one with --sequence")
-    sequence = found[0]
-    if sequence.hand_model != hand_model_name(options) and (
-        sequence.hand_model == "open" or options.hand_model is None
-    ):
-        remedy = "leave out --hand-model" if sequence.hand_model == "open" else "add --hand-model with MANO's file"
-        raise InputError(f"{sequence.name} has poses of the hand model {sequence.hand_model!r}: {remedy}")
-    return sequence
+def export_of(args: argparse.Namespace, config: XHandConfig) -> ExportConfig:
+    """What they say of the avatar; a training that goes on may be given another texture size."""
+    export = ExportConfig.draft() if args.quality == "draft" else ExportConfig(texture_px=config.texture_px)
+    return dataclasses.replace(export, seed=args.seed, texture_px=args.texture_size or export.texture_px)
 
 
-def held_out(args: argparse.Namespace, sequence: HandSequence) -> HeldOut:
-    """What --hold-out, --hold-out-cameras and --hold-out-frames set apart. Raises InputError."""
-    cameras = tuple(name.strip() for name in (args.hold_out_cameras or "").split(",") if name.strip())
-    moments = numbers_in(args.hold_out_frames or "")
-    if args.hold_out is not None:
-        if args.hold_out < 0 or args.hold_out == 1:
-            raise InputError(f"--hold-out {args.hold_out} leaves nothing to learn: give 2 or more, or 0 for none")
-        every = sequence.numbers[args.hold_out // 2 :: args.hold_out] if args.hold_out else ()
-        moments = tuple(dict.fromkeys((*moments, *every)))
-    return HeldOut(cameras, moments)
-
-
-def numbers_in(text: str) -> tuple[int, ...]:
-    """Whole numbers of "3,7,20-25". Raises InputError."""
-    numbers: list[int] = []
-    for part in filter(None, (piece.strip() for piece in text.split(","))):
-        low, dash, high = part.partition("-")
-        if not low.isdecimal() or (dash and not high.isdecimal()) or (dash and not 0 <= int(high) - int(low) < 100_000):
-            raise InputError(f"--hold-out-frames {text!r} is no list of numbers: write it as 3,7,20-25")
-        numbers += range(int(low), int(high or low) + 1)
-    return tuple(dict.fromkeys(numbers))
-
-
-def some_views(sequence: HandSequence, count: int | None) -> HandSequence:
-    """The sequence from at most `count` of its cameras, evenly chosen in its order. Raises InputError."""
-    if count is None:
-        return sequence
-    if count < 1:
-        raise InputError(f"--views {count} leaves no camera: give 1 or more")
-    cameras = set(evenly(sequence.cameras, count, ends=True))
-    return dataclasses.replace(sequence, frames=tuple(f for f in sequence.frames if f.camera in cameras))
+def _warn(name: str, notes: Sequence[str]) -> None:
+    """Before hours are spent: what is left out, or lacking."""
+    for note in notes[:WARNINGS]:
+        log.warning("%s: %s", name, note)
+    if len(notes) > WARNINGS:
+        log.warning("%s: %d more of this kind; avatar.json will list them", name, len(notes) - WARNINGS)
 
 
 def best_frame(pictures: HandPictures) -> HandFrame:

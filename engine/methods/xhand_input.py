@@ -21,14 +21,20 @@ from ..progress import Progress, silent, sub_progress
 from .xhand_input_evidence import CameraEvidence, EvidenceConfig, gather_evidence, outline_fit, posed_keypoints
 from .xhand_input_numbers import (
     JOINTS_APART_M,
+    OTHER_PERSON_M,
+    SHAPES_APART_M,
     by_camera,
     check_poses,
     check_sizes,
     impossible_cameras,
     joints_apart,
     missing_parts,
+    shape_shifts,
 )
 from .xhand_input_verdict import Verdict, VerdictConfig, judge
+
+LEFT_OUT = "left out"
+"""Is said in every note on something that was."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,7 @@ def checked_sequence(
     frames = list(sequence.frames)
     keypoints = posed_keypoints(frames, own)
     frames = _without_impossible_cameras(sequence.name, frames, keypoints, notes)
+    _check_shapes(sequence.name, frames, own, notes)
     _check_joints(sequence.name, frames, keypoints)
     frames = _without_unreadable(frames, notes)
     masked = [frame for frame in frames if frame.mask is not None]
@@ -122,6 +129,19 @@ def _check_joints(name: str, frames: Sequence[HandFrame], keypoints: Mapping[int
             f"{name}: the posed hand's joints are {1000 * apart:.0f} mm from the set's: poses and joints are of different"
             " releases, or the hand model or its side is another one"
         )
+
+
+def _check_shapes(name: str, frames: Sequence[HandFrame], model: HandModel, notes: list[str]) -> None:
+    """One hand has one shape; a set fitted moment by moment has nearly one."""
+    shifts = shape_shifts(frames, model)
+    worst, most = frames[int(shifts.argmax())].label, 1000 * float(shifts.max())
+    if most > 1000 * OTHER_PERSON_M:
+        raise DatasetError(
+            f"{name}: shapes (betas) are of several hands ({worst} has joints {most:.0f} mm from the mean shape's): give a"
+            " sequence of one person"
+        )
+    if most > 1000 * SHAPES_APART_M:
+        notes.append(f"shapes differ between moments (joints by up to {most:.1f} mm, {worst}): their mean is used")
 
 
 def _without_unreadable(frames: list[HandFrame], notes: list[str]) -> list[HandFrame]:
@@ -219,16 +239,27 @@ def _mirrored(frame: HandFrame) -> HandFrame:
     return replace(frame, global_orient=mirror(frame.global_orient), hand_pose=mirror(frame.hand_pose), transl=shift)
 
 
-def _refuse_too_few(name: str, frames: Sequence[HandFrame], config: InputConfig, notes: list[str]) -> None:
+def enough_to_learn(sequence: HandSequence, config: InputConfig | None = None) -> tuple[str, ...]:
+    """A line for what the part of a sequence that is learned from cannot teach. Raises DatasetError where that is too much."""
+    config = config or InputConfig()
+    if len(sequence) < config.least_pictures:
+        raise DatasetError(
+            f"{sequence.name}: {plural(len(sequence), 'picture')} are left to learn from, and fewer than"
+            f" {config.least_pictures} teach nothing: hold out less, or use more views"
+        )
+    notes = []
+    if len(sequence.cameras) == 1:
+        notes.append(f"one camera only ({some(sequence.cameras)}): geometry and skin are known from its side alone")
+    if len(sequence.numbers) == 1:
+        notes.append("one moment only: what depends on the pose cannot be learnt from it")
+    return tuple(notes)
+
+
+def _refuse_too_few(name: str, frames: Sequence[HandFrame], config: InputConfig, notes: Sequence[str]) -> None:
     if len(frames) < config.least_pictures:
-        gone = [note for note in notes if "left out" in note]
+        gone = [note for note in notes if LEFT_OUT in note]
         why = f" ({gone[0]})" if gone else ""
         raise DatasetError(
             f"{name}: {plural(len(frames), 'picture')} can be used{why}, and fewer than {config.least_pictures} teach nothing:"
             " give a longer sequence or more cameras"
         )
-    cameras, moments = {frame.camera for frame in frames}, {frame.number for frame in frames}
-    if len(cameras) == 1:
-        notes.append(f"one camera only ({some(cameras)}): geometry and skin are known from its side alone")
-    if len(moments) == 1:
-        notes.append("one moment only: what depends on the pose cannot be learnt from it")

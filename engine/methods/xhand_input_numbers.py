@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
+import torch
 
 from ..datasets.hand_sequence import HandFrame, HandSequence
 from ..datasets.set_files import pinhole, plural, rigid, some
 from ..errors import DatasetError
+from ..hand.model import HandModel
 
 LARGEST_ANGLE = 2 * math.pi + 1e-3
 """Radians of an axis-angle vector: a rotation needs at most half a turn, and some tools count up to a whole one."""
@@ -21,6 +23,8 @@ FAR_M = 20.0
 NEAREST_M = 0.04
 """Between a camera and a joint of the hand."""
 SAME_POSE = 1e-4
+SHAPES_APART_M, OTHER_PERSON_M = 0.001, 0.01
+"""Shifts of a joint from which on shapes that differ between moments are worth a word, and are not of one hand."""
 JOINTS_APART_M = 0.02
 """Mean distance of annotated and posed joints from which on they are of different releases."""
 
@@ -124,6 +128,14 @@ def _check_camera(frame: HandFrame, points: np.ndarray) -> None:
         raise DatasetError(f"it is {distance:.0f} m from the hand: millimetres were taken for metres")
     if (points @ matrix[2, :3] + matrix[2, 3]).min() <= 0:
         raise DatasetError("the hand is behind it: its extrinsics are inverted (camera to world), or another set's")
+
+
+def shape_shifts(frames: Sequence[HandFrame], model: HandModel) -> np.ndarray:
+    """[N] metres by which a frame's shape puts some rest joint elsewhere than the frames' mean shape does."""
+    betas = np.stack([np.asarray(frame.betas, dtype=float) for frame in frames])[:, : model.num_betas]
+    directions = model.shapedirs[..., : betas.shape[1]].double()
+    basis = torch.einsum("jv,vcb->jcb", model.joint_regressor.double(), directions).cpu().numpy()
+    return np.linalg.norm(np.einsum("jcb,nb->njc", basis, betas - betas.mean(0)), axis=2).max(1)
 
 
 def joints_apart(frames: Sequence[HandFrame], keypoints: Mapping[int, np.ndarray]) -> float | None:

@@ -14,7 +14,7 @@ from small_sequence import make_sequence
 from engine.datasets.hand_sequence import HandSequence, load_pixels
 from engine.errors import DatasetError
 from engine.hand.model import open_hand_model
-from engine.methods.xhand_input import InputConfig, checked_sequence
+from engine.methods.xhand_input import InputConfig, checked_sequence, enough_to_learn
 from engine.methods.xhand_input_verdict import usual
 
 MODEL = open_hand_model()
@@ -235,14 +235,34 @@ def test_a_turn_beyond_half_a_turn_is_a_pose(whole):
 
 def test_one_camera_is_warned_of_and_too_few_pictures_refused(tmp_path):
     sequence = make_sequence(tmp_path, moments=8, cameras=1)
-    kept, notes = checked_sequence(sequence, MODEL)
+    kept, _ = checked_sequence(sequence, MODEL)
     assert len(kept) == 8
-    assert "one camera only (MCU_01): geometry and skin are known from its side alone" in notes
+    alone = "one camera only (MCU_01): geometry and skin are known from its side alone"
+    assert enough_to_learn(kept) == (alone,)
     few = dataclasses.replace(sequence, frames=sequence.frames[:7])
     with pytest.raises(DatasetError, match="7 pictures can be used, and fewer than 8 teach nothing"):
         checked_sequence(few, MODEL)
+    with pytest.raises(DatasetError, match="7 pictures are left to learn from, and fewer than 8 teach nothing"):
+        enough_to_learn(few)
     with pytest.raises(DatasetError, match="small has no pictures"):
         checked_sequence(dataclasses.replace(sequence, frames=()), MODEL)
+
+
+def test_one_moment_is_warned_of(whole):
+    still = edited(whole, lambda frame: {} if frame.number == 2 else None)
+    config = InputConfig(least_pictures=4)
+    assert enough_to_learn(still, config) == ("one moment only: what depends on the pose cannot be learnt from it",)
+    assert enough_to_learn(whole) == ()
+
+
+def test_shapes_that_differ_are_told_and_those_of_several_hands_refused(whole):
+    def with_shapes(size):
+        return edited(whole, lambda frame: {"betas": np.eye(10)[0] * size * (frame.number % 2)})
+
+    _, notes = checked_sequence(with_shapes(0.6), MODEL)
+    assert any("shapes differ between moments (joints by up to " in note for note in notes)
+    with pytest.raises(DatasetError, match=r"are of several hands \(MCU_01/\d has joints \d+ mm"):
+        checked_sequence(with_shapes(6.0), MODEL)
 
 
 def test_gaps_are_listed_and_used_without(whole):
