@@ -77,7 +77,7 @@ class ViewHand(Protocol):
     joint_limits: Tensor
     """[15,3,2]"""
     light: Tensor
-    """[9,3] spherical harmonics of the radiance, world axes: the light that it was learned in, or what nine of them hold of it."""
+    """[9,3] spherical harmonics of the radiance, world axes: the light it was learned in, as far as they hold it."""
     neural: bool
     """Whether it has a neural renderer."""
     coarsest: int

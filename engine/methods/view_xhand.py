@@ -7,7 +7,6 @@ from torch import Tensor
 
 from ..hand.mano import joint_transforms, pose_features
 from ..hand.rotations import axis_angle_to_matrix
-from ..hand.subdivide import split_faces
 from ..lighting.color import linear_to_srgb
 from ..rendering.mesh import Picture, surface_values
 from .pose_range import joints_outside
@@ -16,18 +15,9 @@ from .view_hand import HandPose, ViewLight, ViewMesh
 from .view_kernels import FastNormals
 from .view_raster import FastRaster
 from .view_renderer import FastRenderer
+from .view_sky import FastSky, harmonics
 from .xhand_model import Camera, Features, XHandModel
-from .xhand_template import XHandTemplate
-
-
-def _loop_passes(source: XHandTemplate) -> tuple[Tensor, ...]:
-    """[E,2] edges of each of Loop's levels, on whose middles it puts the new vertices but for rounding."""
-    faces, count, passes = source.coarse.faces, len(source.coarse.v_template), []
-    for _ in range(source.loop_levels):
-        split = split_faces(faces, count)
-        passes.append(split.edges)
-        faces, count = split.faces, count + len(split.edges)
-    return tuple(passes)
+from .xhand_template import refining_edges
 
 
 class FastXHand:
@@ -36,14 +26,14 @@ class FastXHand:
     def __init__(self, model: XHandModel):
         """model: on the device of the view."""
         self.model = model.eval()
-        template, how = model.template, model.source.how
+        template = model.template
         self.side = template.side
         self.joints = model.rest_joints
         self.joint_axes, self.joint_limits = template.joint_axes, template.joint_limits
         self.neural, self.condition = True, model.condition
-        self.light = model.light_of().detach()
-        loops = _loop_passes(model.source)
-        self.passes = tuple(ends.to(self.joints.device).T.contiguous() for ends in (*loops, *how.edges))
+        self.light = harmonics(model)
+        self.sky = None if model.sky is None else FastSky(model)
+        self.passes = tuple(ends.to(self.joints.device).T.contiguous() for ends in refining_edges(model.source))
         # vertices before each pass: the coarse ones come first
         counts = [len(model.source.coarse.v_template)]
         for ends in self.passes:
@@ -51,7 +41,7 @@ class FastXHand:
         self.counts = tuple(counts)
         self.coarsest = len(self.passes) if model.networks.pose_dependent else 0
         # correctives are interpolated from the rounded hand's, so they are summed there
-        self.rounded = len(loops)
+        self.rounded = model.source.loop_levels
         self.basis = template.posedirs[: counts[self.rounded]].reshape(-1, 135).contiguous()
         self.rest = model.rest_vertices
         with torch.no_grad():
@@ -75,7 +65,11 @@ class FastXHand:
         blended = (features.skinning_weights @ transforms[:, :3].reshape(16, 12)).reshape(-1, 3, 4)
         at_rest = self.rest + corrective + features.displacement
         vertices = (blended[..., :3] * at_rest[:, None]).sum(-1) + blended[..., 3] + pose.transl
-        return ViewMesh(vertices, self.normals(vertices), features.albedo, condition)
+        plain = None
+        if self.sky is not None:
+            transforms[:, :3, 3] += pose.transl
+            plain = self.sky.coarse((self.rest + corrective)[: self.counts[0]], transforms)
+        return ViewMesh(vertices, self.normals(vertices), features.albedo, condition, coarse=plain)
 
     def _features(self, condition: Tensor, detail: int) -> Features:
         if not self.model.networks.pose_dependent:
@@ -105,7 +99,8 @@ class FastXHand:
     def picture(self, mesh: ViewMesh, camera: Camera, light: ViewLight, neural: bool) -> Picture:
         assert mesh.albedo is not None and mesh.condition is not None
         view = self.raster.see(mesh.vertices, camera)
-        shaded = linear_to_srgb(surface_values(view, mesh.albedo * light.on(mesh.normals), self.raster.faces))
+        lit = mesh.albedo * light.on(mesh.normals) if self.sky is None else self.sky(mesh, camera, light.turn)
+        shaded = linear_to_srgb(surface_values(view, lit, self.raster.faces))
         if neural:
             shaded = self.renderer(view, mesh, camera, shaded)
         return self.raster.compose(view, shaded)

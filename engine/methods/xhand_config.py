@@ -66,6 +66,9 @@ class XHandRates:
     albedo_means: float = 2e-2
     skinning_means: float = 1e-2
     light: float = 5e-3
+    """Of harmonics' coefficients."""
+    sky: float = 3e-2
+    """Of the logarithms of a sky's radiance, and of its gloss."""
     final: float = 0.1
     """Of all, at the end of the run, as a factor; reached along half a cosine."""
 
@@ -119,13 +122,15 @@ def networks_of(
     albedo: tuple[int, int],
     renderer: tuple[int, int],
     mirrored: bool = True,
+    sky: int = 256,
 ) -> XHandNetworks:
-    """Networks of given (depth, width), with the project's weighing of joints for shape and skinning."""
+    """Networks of given (depth, width), with the project's weighing of joints for shape and skinning, and its light."""
     return XHandNetworks(
         EmbeddingConfig(*displacement, local=True),
         EmbeddingConfig(*skinning, local=True),
         EmbeddingConfig(*albedo),
         RendererConfig(*renderer, mirrored=mirrored),
+        sky=sky,
     )
 
 
@@ -148,7 +153,7 @@ PRESETS = {
     ),
     "paper": XHandConfig(
         50_000,
-        networks_of((8, 512), (5, 128), (5, 128), (8, 256), mirrored=False),
+        networks_of((8, 512), (5, 128), (5, 128), (8, 256), mirrored=False, sky=0),
         XHandStage(1_000, (4, 2, 1)),
         XHandStage(60_000, (2, 1)),
         XHandStage(60_000, (1,)),
@@ -158,7 +163,7 @@ PRESETS = {
 }
 """draft: to judge on two cores within twenty minutes; standard: hours; paper: its networks, for a graphics card."""
 
-ABLATIONS = ("displaced", "pose_dependent", "feature_embedding", "part_aware", "positional_encoding")
+ABLATIONS = ("displaced", "pose_dependent", "feature_embedding", "part_aware", "positional_encoding", "sky")
 
 
 def preset(name: str) -> XHandConfig:
@@ -173,7 +178,7 @@ def without(config: XHandConfig, *names: str) -> XHandConfig:
 
     displaced: the hand model's own shape; pose_dependent: constant shape and skin; feature_embedding: networks give features
     without mean and mapping; part_aware: all vertices are smoothed alike; positional_encoding: the renderer sees place and
-    direction as they are.
+    direction as they are; sky: the paper's nine harmonics, without shadows and gloss.
     """
     networks = config.networks
     for name in names:
@@ -188,6 +193,8 @@ def without(config: XHandConfig, *names: str) -> XHandConfig:
         elif name == "positional_encoding":
             plain = dataclasses.replace(networks.renderer, encoded=False)
             networks = dataclasses.replace(networks, renderer=plain)
+        elif name == "sky":
+            networks = dataclasses.replace(networks, sky=0)
         elif name == "part_aware":
             config = dataclasses.replace(config, weights=dataclasses.replace(config.weights, part_aware=False))
         else:

@@ -25,7 +25,6 @@ from ..datasets.hand_sequence import HandFrame, load_pixels
 from ..hand.model import HandModel
 from ..lighting.color import linear_to_srgb
 from ..lighting.environment import equirect_grid, opencv_world
-from ..lighting.spherical_harmonics import sh_radiance
 from ..progress import Progress, silent, sub_progress
 from ..rendering.avatar_bake import ten_betas, write_baked
 from .harp_sequence_input import in_camera
@@ -84,7 +83,7 @@ def export_avatar(
     base: HandModel,
     poses: Tensor,
     frame: HandFrame,
-    light: Tensor,
+    radiance: Callable[[Tensor], Tensor],
     provenance: Mapping[str, Any],
     metrics: Mapping[str, Any],
     config: ExportConfig = ExportConfig(),
@@ -95,8 +94,8 @@ def export_avatar(
     """Write FOLDER, whole or not at all; returns the avatar as read back.
 
     base: the hand model with texture charts that the fine template was made of; poses [N,45] of the training; frame: the picture
-    whose camera and pose the avatar keeps; light [9,3] radiance as spherical harmonics in world axes; write_more: writes further
-    files into the folder that it is given. Raises AvatarError, OutputError, DatasetError, Cancelled.
+    whose camera and pose the avatar keeps; radiance: of unit world directions [*,3], what light comes from there [*,3], linear;
+    write_more: writes further files into the folder that it is given. Raises AvatarError, OutputError, DatasetError, Cancelled.
     """
     clock = time.monotonic()
     exported = simplify(model, base, poses, config, sub_progress(progress, 0.0, 0.7))
@@ -136,7 +135,7 @@ def export_avatar(
             write_more(temporary)
         return {"export_s": round(time.monotonic() - clock, 1)}
 
-    return write_baked(folder, avatar, maps, environment_of(light, frame), write_pictures, force)
+    return write_baked(folder, avatar, maps, environment_of(radiance, frame), write_pictures, force)
 
 
 def simplify(
@@ -225,12 +224,11 @@ def map_metrics(
     }
 
 
-def environment_of(light: Tensor, frame: HandFrame) -> Tensor:
-    """[H,2H,3] radiance [9,3], given in the world's axes, in those that the avatar has: its camera's. Never below 0."""
-    directions, _ = equirect_grid(ENVIRONMENT_ROWS, light.detach().cpu())
+def environment_of(radiance: Callable[[Tensor], Tensor], frame: HandFrame) -> Tensor:
+    """[H,2H,3] radiance, given along the world's directions, in the axes that the avatar has: its camera's. Never below 0."""
+    directions, _ = equirect_grid(ENVIRONMENT_ROWS, torch.zeros(()))
     turn = torch.as_tensor(np.asarray(frame.world_to_camera)[:3, :3]).to(directions)
-    in_world = opencv_world(directions) @ turn
-    return sh_radiance(light.detach().cpu(), in_world).clamp_min(0)
+    return radiance(opencv_world(directions) @ turn).clamp_min(0)
 
 
 class _Still(NamedTuple):

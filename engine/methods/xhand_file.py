@@ -33,10 +33,10 @@ from .pose_range import PoseRange
 from .xhand_model import XHandModel, XHandNetworks
 from .xhand_template import XHandTemplate
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 XHAND_FILE, HAND_FILE = "xhand.npz", "hand.npz"
 MOST_VERTICES = 2_000_000
-LARGEST_WIDTH, LARGEST_DEPTH, MOST_LEVELS, MOST_CAMERAS = 4096, 64, 4, 4096
+LARGEST_WIDTH, LARGEST_DEPTH, MOST_LEVELS, MOST_CAMERAS, MOST_DIRECTIONS = 4096, 64, 4, 4096, 4096
 _PARAMETER = "parameter."
 OTHER_FIELDS = {
     "hands_mean": "hands_mean",
@@ -152,7 +152,9 @@ def networks_from(values: dict[str, Any]) -> XHandNetworks:
     scale = float(values["displacement_scale_m"])
     if not 0 < scale < 1:
         raise ValueError(f"displacement_scale_m is {scale}")
-    return XHandNetworks(**parts, pose_dependent=bool(values["pose_dependent"]), displacement_scale_m=scale)
+    sky = values.get("sky", 0)  # files of the first schema have none
+    _bounded(sky, 0, MOST_DIRECTIONS, "sky")
+    return XHandNetworks(**parts, pose_dependent=bool(values["pose_dependent"]), sky=sky, displacement_scale_m=scale)
 
 
 def _source(arrays: dict[str, np.ndarray], coarse: HandModel, loop_levels: int) -> XHandTemplate:

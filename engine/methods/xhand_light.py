@@ -6,17 +6,25 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from ..lighting.color import srgb_to_linear
 from ..lighting.spherical_harmonics import radiance_from_irradiance, sh_basis
 from ..rendering.mesh import surface_values
-from .xhand_model import FIRST_ALBEDO, XHandModel
-from .xhand_pictures import HandPictures
+from .xhand_model import FIRST_ALBEDO, Posed, XHandModel
+from .xhand_pictures import HandPictures, Target
 
 SHRINK = 4
 RIDGE = 1e-2
-"""Of the mean diagonal: directions that no normal tells of stay dim."""
+"""Of the mean diagonal: directions that no pixel tells of stay dim."""
 LEAST_PX = 32
+MOST_PX = 400
+"""Of a picture, evenly chosen: a sky's fit keeps a number for each of its directions a pixel."""
+ROUNDS = 300
+FAINTEST = 1e-3
+"""Of the mean radiance: a direction darker than this could not be found again, as its logarithm is learned."""
+DARK = 0.05
+"""Linear, of skin: what is darker does not count more, though its sRGB code is steeper."""
 
 
 @torch.no_grad()
@@ -29,26 +37,52 @@ def start_light(model: XHandModel, pictures: HandPictures, moments: Sequence[int
     for number in moments:
         posed = model.posed(*pictures.moments[number][1:], features=model.mean_features())
         for camera, picture in pictures.views[number].items():
-            target = picture.target(SHRINK, posed.vertices)
-            view = model.view(posed, target.camera)
-            pixels = view.fragments.pixels
-            inner = (target.mask.reshape(-1)[pixels] > 0.99) & (target.weight.reshape(-1)[pixels] > 0)
-            normals = surface_values(view, posed.normals, model.topology.faces)[inner]
-            colors = srgb_to_linear(target.color.reshape(-1, 3)[pixels][inner])
             name = camera if camera in model.cameras else model.cameras[0]
-            found.setdefault(name, []).append((normals, colors))
+            found.setdefault(name, []).append(_told(model, posed, picture.target(SHRINK, posed.vertices)))
     plain = model.rest_vertices.new_tensor(FIRST_ALBEDO)
     for name, parts in found.items():
-        normals, colors = (torch.cat(column) for column in zip(*parts, strict=True))
-        if len(normals) >= LEAST_PX:
-            model.light[model.cameras.index(name)] = _fit(normals, colors / plain)
+        shares, colors = (torch.cat(column) for column in zip(*parts, strict=True))
+        if len(shares) >= LEAST_PX:
+            fit = harmonics_of if model.sky is None else log_sky_of
+            model.light[model.cameras.index(name)] = fit(shares, colors / plain)
 
 
-def _fit(normals: Tensor, received: Tensor) -> Tensor:
-    """[9,3] radiance whose irradiance / π on unit normals [N,3] is nearest to `received` [N,3]."""
-    basis = sh_basis(torch.nn.functional.normalize(normals, dim=1)).double()
+def _told(model: XHandModel, posed: Posed, target: Target) -> tuple[Tensor, Tensor]:
+    """Of pixels inside the hand: what each of a light's numbers adds to white skin [P,K], and their colours [P,3], linear."""
+    view = model.view(posed, target.camera)
+    pixels = view.fragments.pixels
+    inner = (target.mask.reshape(-1)[pixels] > 0.99) & (target.weight.reshape(-1)[pixels] > 0)
+    inner &= torch.arange(len(pixels), device=pixels.device) % max(1, -(-len(pixels) // MOST_PX)) == 0
+    colors = srgb_to_linear(target.color.reshape(-1, 3)[pixels][inner])
+    normals = normalize(surface_values(view, posed.normals, model.topology.faces)[inner], dim=1)
+    if model.sky is None:
+        return sh_basis(normals), colors
+    shares = (normals @ model.sky.directions.T).clamp_min(0) * (4 / len(model.sky.directions))
+    if posed.visibility is not None:
+        shares = shares * surface_values(view, posed.visibility, model.topology.faces)[inner]
+    return shares, colors
+
+
+def harmonics_of(basis: Tensor, received: Tensor) -> Tensor:
+    """[9,3] radiance whose irradiance / π, of normals' basis [N,9], is nearest to `received` [N,3]."""
+    basis = basis.double()
     square = basis.T @ basis
     ridge = RIDGE * square.diagonal().mean() * torch.eye(9).to(square)
     ridge[0, 0] = 0
     coefficients = torch.linalg.solve(square + ridge, basis.T @ received.double())
-    return radiance_from_irradiance(torch.pi * coefficients).to(normals)
+    return radiance_from_irradiance(torch.pi * coefficients).to(received)
+
+
+def log_sky_of(shares: Tensor, received: Tensor) -> Tensor:
+    """[D,3] logarithms of the radiance ≥ 0 that explains what points received [N,3], each direction's share [N,D] of it.
+
+    By multiplicative steps (Lee and Seung 2001, eq. 4), which keep their sign; bright points weigh less, as in sRGB code.
+    """
+    weight = 1 / (received.mean(1, keepdim=True) + DARK)
+    matrix, wanted = (shares * weight).double(), (received * weight).double()
+    square, told = matrix.T @ matrix, matrix.T @ wanted
+    square += RIDGE * square.diagonal().mean() * torch.eye(len(square)).to(square)
+    radiance = torch.ones_like(told)
+    for _ in range(ROUNDS):
+        radiance = radiance * told / (square @ radiance).clamp_min(1e-12)
+    return radiance.clamp_min(FAINTEST * float(radiance.mean())).log().to(received)

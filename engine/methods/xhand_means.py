@@ -15,9 +15,8 @@ import torch
 from torch import Tensor
 
 from ..hand.refine import spread
-from ..hand.subdivide import split_faces
 from .xhand_model import Means, XHandModel
-from .xhand_template import XHandTemplate
+from .xhand_template import XHandTemplate, refining_edges
 
 
 class MeanOffsets(NamedTuple):
@@ -31,13 +30,7 @@ def spreading(template: XHandTemplate, least_growth: float = 1.5) -> list[list[T
 
     Meshes are those of the hand's refinement that have at least `least_growth` times the vertices of the one before.
     """
-    faces, count = template.coarse.faces, len(template.coarse.v_template)
-    passes = []
-    for _ in range(template.loop_levels):
-        split = split_faces(faces, count)
-        passes.append(split.edges)
-        faces, count = split.faces, count + len(split.edges)
-    passes += list(template.how.edges)
+    passes = refining_edges(template)
     starts, last, count = [], 0.0, len(template.coarse.v_template)
     for number, ends in enumerate(passes):
         if count >= least_growth * last:

@@ -1,7 +1,8 @@
 """XHand's hand: a fine mesh whose displacement, skinning weights and albedo depend on the pose (Gan et al. 2024, section III).
 
 Displacement lies in the rest frame, on top of the hand model's own pose correctives and before skinning (eq. 2). Colours are
-linear; light is spherical harmonics in world axes; normals are the world's.
+linear; light is in world axes, nine spherical harmonics (eq. 11) or a sky of many directions whose shadows the hand casts on
+itself; normals are the world's.
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ from torch.nn.functional import normalize
 
 from ..fields.feature_embedding import POSE_NUMBERS, EmbeddingConfig, FeatureEmbedding, joint_relevance
 from ..fields.neural_renderer import NeuralRenderer, RendererConfig
+from ..fields.sky import Sky, radiance_along
 from ..hand.mano import joint_transforms, pose_features, shape_hand, skin
 from ..hand.rotations import axis_angle_to_matrix
 from ..lighting.color import linear_to_srgb
-from ..lighting.spherical_harmonics import sh_irradiance
+from ..lighting.spherical_harmonics import sh_irradiance, sh_radiance
 from ..rendering.mesh import MeshTopology, Picture, SurfaceView, compose, mesh_topology, see, surface_values
+from ..rendering.sky_visibility import sky_visibility
 from ..rendering.surface import vertex_normals
 from .pose_range import PoseRange, clamp_pose, joints_outside
-from .xhand_template import XHandTemplate
+from .xhand_template import XHandTemplate, places_between
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +50,8 @@ class XHandNetworks:
     renderer: RendererConfig = field(default_factory=RendererConfig)
     pose_dependent: bool = True
     """Without, displacement, weights and albedo are their means: the constant mesh to compare with."""
+    sky: int = 0
+    """Directions that light comes from; 0: nine harmonics without shadows and gloss, as the paper's."""
     displacement_scale_m: float = 0.01
     """Metres per unit of the displacement's features, so that they are of the networks' size."""
 
@@ -80,6 +85,8 @@ class RestPose(NamedTuple):
     """[V,3] metres: shaped, with the model's pose correctives, not skinned."""
     transforms: Tensor
     """[16,4,4] rest frame to world of each joint, global rotation and translation included."""
+    visibility: Tensor | None = None
+    """[C,D] bool: which directions of the sky the coarse hand's vertices see; None: all."""
 
 
 class Posed(NamedTuple):
@@ -88,6 +95,8 @@ class Posed(NamedTuple):
     normals: Tensor
     """[V,3] unit, world."""
     features: Features
+    visibility: Tensor | None = None
+    """[V,D] in [0,1]: see `RestPose`."""
 
 
 class Camera(NamedTuple):
@@ -135,9 +144,13 @@ class XHandModel(nn.Module):
         self.albedo = FeatureEmbedding(skin_logit, points, relevance, networks.albedo)
         codes = networks.displacement.latent + networks.albedo.latent
         self.renderer = NeuralRenderer(codes, POSE_NUMBERS, len(points), networks.renderer)
-        even = torch.zeros(len(cameras), 9, 3).to(points)
-        even[:, 0] = (4 * torch.pi) ** 0.5  # radiance 1 from everywhere: irradiance π
+        self.sky = Sky(networks.sky) if networks.sky else None
+        even = torch.zeros(len(cameras), networks.sky or 9, 3).to(points)  # of a sky: logarithms
+        if not networks.sky:
+            even[:, 0] = (4 * torch.pi) ** 0.5  # radiance 1 from everywhere: irradiance π
         self.light = nn.Parameter(even)
+        self.between = places_between(source).to(points) if networks.sky else None
+        self.coarse_faces = source.coarse.faces
         self._said: set[str] = set()
         self.to(points)
 
@@ -151,6 +164,8 @@ class XHandModel(nn.Module):
         self.template = dataclasses.replace(self.template, **moved)
         self.topology = mesh_topology(self.template.faces, self.template.uv, self.template.uv_faces)
         self.betas, self.rest_vertices, self.rest_joints = map(fn, (self.betas, self.rest_vertices, self.rest_joints))
+        self.coarse_faces = fn(self.coarse_faces)
+        self.between = None if self.between is None else fn(self.between)
         self.pose_range = PoseRange(*map(fn, self.pose_range))
         return self
 
@@ -182,20 +197,34 @@ class XHandModel(nn.Module):
             torch.sigmoid(self.albedo.mean),
         )
 
-    def rest_pose(self, hand_pose: Tensor, global_orient: Tensor, transl: Tensor) -> RestPose:
-        """The hand model's own share of a pose: hand_pose [45], global_orient [3] radians, transl [3] metres."""
+    def rest_pose(self, hand_pose: Tensor, global_orient: Tensor, transl: Tensor, see_sky: bool = True) -> RestPose:
+        """The hand model's own share of a pose: hand_pose [45], global_orient [3] radians, transl [3] metres.
+
+        see_sky: whether it is worked out what of a sky is hidden, by rays against the coarse hand.
+        """
         axis_angles = torch.cat([global_orient, hand_pose]).reshape(16, 3)
         rotations = axis_angle_to_matrix(axis_angles)
         basis = self.template.posedirs.reshape(-1, 135)
         corrected = self.rest_vertices + (basis @ pose_features(rotations)).reshape(-1, 3)
         transforms = joint_transforms(rotations, self.rest_joints, self.template.parents)
         shift = torch.nn.functional.pad(transl[:, None], (3, 0, 0, 1))
-        return RestPose(corrected, transforms + shift)
+        transforms = transforms + shift
+        return RestPose(corrected, transforms, self.seen_sky(corrected, transforms) if see_sky else None)
+
+    @torch.no_grad()
+    def seen_sky(self, corrected: Tensor, transforms: Tensor) -> Tensor | None:
+        """[C,D] bool, see `RestPose`, of the hand model's own shape at rest [V,3]; None where light is harmonics."""
+        if self.sky is None:
+            return None
+        count = len(self.source.coarse.v_template)
+        coarse = skin(corrected[:count], transforms, self.template.skinning_weights[:count])
+        return sky_visibility(coarse, self.coarse_faces, self.sky.directions)
 
     def placed(self, rest: RestPose, features: Features) -> Posed:
         """A pose with its features, skinned."""
         vertices = skin(rest.vertices + features.displacement, rest.transforms, features.skinning_weights)
-        return Posed(vertices, vertex_normals(vertices, self.topology.faces), features)
+        seen = None if rest.visibility is None or self.between is None else self.between @ rest.visibility.to(vertices)
+        return Posed(vertices, vertex_normals(vertices, self.topology.faces), features, seen)
 
     def posed(
         self, hand_pose: Tensor, global_orient: Tensor, transl: Tensor, features: Features | None = None
@@ -205,13 +234,29 @@ class XHandModel(nn.Module):
         return self.placed(rest, self.features(hand_pose) if features is None else features)
 
     def light_of(self, camera: str | None = None) -> Tensor:
-        """[9,3] a camera's light; of one that has none, and of None, the mean of all."""
-        return self.light[self.cameras.index(camera)] if camera in self.cameras else self.light.mean(0)
+        """A camera's light; of one that has none, and of None, the mean of all. [9,3] harmonics, or a sky's radiance [D,3]."""
+        lights = self.light if self.sky is None else self.light.exp()
+        return lights[self.cameras.index(camera)] if camera in self.cameras else lights.mean(0)
 
-    @staticmethod
-    def shade(posed: Posed, light: Tensor) -> Tensor:
-        """[V,3] linear colour ≥ 0 of matt skin under light [9,3]: albedo × irradiance / π (eq. 11)."""
-        return posed.features.albedo * (sh_irradiance(light, posed.normals) / torch.pi).clamp_min(0)
+    def radiance(self, light: Tensor, directions: Tensor) -> Tensor:
+        """[*,3] linear, ≥ 0: what `light_of` a camera sends from unit world directions [*,3]."""
+        if self.sky is None:
+            return sh_radiance(light, directions).clamp_min(0)
+        return radiance_along(light, self.sky.directions, directions)
+
+    def shade(self, posed: Posed, light: Tensor) -> Tensor:
+        """[V,3] linear colour ≥ 0 of matt skin under a light: albedo × irradiance / π (eq. 11), in a sky what is not hidden."""
+        albedo = posed.features.albedo
+        if self.sky is None:
+            return albedo * (sh_irradiance(light, posed.normals) / torch.pi).clamp_min(0)
+        return self.sky.matt(light, posed.normals, albedo, posed.visibility)
+
+    def gloss(self, posed: Posed, light: Tensor, camera: Camera) -> Tensor:
+        """[V,3] linear: what skin mirrors of a sky towards a camera; zeros under harmonics."""
+        if self.sky is None:
+            return torch.zeros_like(posed.vertices)
+        rays = normalize(posed.vertices.detach() - eye_of(camera, posed.vertices), dim=1)
+        return self.sky.gloss(light, posed.normals, rays, posed.visibility)
 
     def view(self, posed: Posed, camera: Camera) -> SurfaceView:
         """What a camera sees of the mesh."""
@@ -229,27 +274,27 @@ class XHandModel(nn.Module):
     ) -> Picture:
         """The hand over black: color [H,W,3] sRGB-encoded (in [0,1] where neural), coverage [H,W].
 
-        light [9,3]: by default `light_of()`; neural: whether the neural renderer corrects the picture, for which it wants the
+        light: by default `light_of()`; neural: whether the neural renderer corrects the picture, for which it wants the
         hand_pose [45]. Differentiable in everything but visibility.
         """
         view = self.view(posed, camera)
-        shaded = self.shaded_points(view, posed, self.light_of() if light is None else light)
+        light = self.light_of() if light is None else light
+        shaded = self.shaded_points(view, self.shade(posed, light) + self.gloss(posed, light, camera))
         if neural:
             if hand_pose is None:
                 raise ValueError("the neural renderer wants the hand's pose")
             shaded = self.neural_points(view, posed, camera, shaded, self.condition(hand_pose))
         return compose(view, self.topology, shaded)
 
-    def shaded_points(self, view: SurfaceView, posed: Posed, light: Tensor) -> Tensor:
-        """[P,3] sRGB-encoded colours of the visible points by inverse rendering."""
-        return linear_to_srgb(surface_values(view, self.shade(posed, light), self.topology.faces))
+    def shaded_points(self, view: SurfaceView, shaded: Tensor) -> Tensor:
+        """[P,3] sRGB-encoded colours of the visible points by inverse rendering; shaded [V,3] linear, gloss included."""
+        return linear_to_srgb(surface_values(view, shaded, self.topology.faces))
 
     def neural_points(
         self, view: SurfaceView, posed: Posed, camera: Camera, shaded: Tensor, condition: Tensor
     ) -> Tensor:
         """[P,3] sRGB-encoded colours of the visible points by the neural renderer, from those of inverse rendering."""
-        faces, matrix = self.topology.faces, camera.world_to_camera.to(posed.vertices)
-        eye = -matrix[:3, :3].T @ matrix[:3, 3]
+        faces, eye = self.topology.faces, eye_of(camera, posed.vertices)
         known = torch.cat(
             [
                 posed.vertices,
@@ -279,3 +324,9 @@ class XHandModel(nn.Module):
                 "%s bend farther than in any picture that the hand was learned from: its skin follows only so far",
                 ", ".join(new),
             )
+
+
+def eye_of(camera: Camera, like: Tensor) -> Tensor:
+    """[3] metres, world: where a camera stands."""
+    matrix = camera.world_to_camera.to(like)
+    return -matrix[:3, :3].T @ matrix[:3, 3]

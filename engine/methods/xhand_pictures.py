@@ -135,7 +135,7 @@ def cut_out(sequence: HandSequence, model: XHandModel, progress: Progress = sile
 
 @torch.no_grad()
 def _posed_points(model: XHandModel, moment: Moment) -> np.ndarray:
-    rest = model.rest_pose(moment.hand_pose, moment.global_orient, moment.transl)
+    rest = model.rest_pose(moment.hand_pose, moment.global_orient, moment.transl, see_sky=False)
     return model.placed(rest, model.mean_features()).vertices[:: max(1, len(rest.vertices) // 2000)].cpu().numpy()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..rendering.mesh import compose
 from ..spacing import evenly
 from .xhand_model import Means, XHandModel
 from .xhand_pictures import HandPicture, HandPictures, Moment
@@ -39,8 +40,7 @@ def _strip(model: XHandModel, moment: Moment, picture: HandPicture, means: Means
     final = model.picture(posed, target.camera, light, neural, moment.hand_pose).color
     grey = posed._replace(features=features._replace(albedo=torch.full_like(features.albedo, GREY)))
     # white light as bright as the hand's own shows shape, not colour
-    shape = model.picture(grey, target.camera, light.mean(1, keepdim=True).expand(9, 3)).color
-    even = torch.zeros_like(light)
-    even[0] = (4 * torch.pi) ** 0.5
-    albedo = model.picture(posed, target.camera, even).color
+    shape = model.picture(grey, target.camera, light.mean(1, keepdim=True).expand_as(light)).color
+    view = model.view(posed, target.camera)
+    albedo = compose(view, model.topology, model.shaded_points(view, features.albedo)).color
     return torch.cat([target.color, final, shape, albedo]).clamp(0, 1).cpu()

@@ -103,7 +103,8 @@ class Training:
             (networks, rates.networks),
             (codes, rates.codes),
             (list(model.renderer.parameters()), rates.renderer),
-            ([model.light], rates.light),
+            ([model.light], rates.light if model.sky is None else rates.sky),
+            ([] if model.sky is None else list(model.sky.parameters()), rates.sky),
         ]
         for name, rate in zip(PARTS, (rates.displacement_means, rates.skinning_means, rates.albedo_means), strict=True):
             if name in self.offsets:
@@ -146,9 +147,11 @@ class Training:
         posed = model.placed(rest, features)
         energy = regularity(model, rest, features, self.table, weights)
         energy = energy + weights.tone * tone(features.albedo) + self._offset_energy(features, means)
+        matt = {light: model.shade(posed, model.light_of(light)) for light in self._lights(step.cameras)}
         for camera in step.cameras:
             target = self.pictures.views[step.moment][camera].target(step.shrink, posed.vertices)
-            energy = energy + self._view_energy(step, posed, target, camera) / len(step.cameras)
+            lit = matt[self._lights((camera,))[0]]
+            energy = energy + self._view_energy(step, posed, lit, target, camera) / len(step.cameras)
         return energy
 
     def _step_means(self, step: Step) -> Means:
@@ -175,10 +178,14 @@ class Training:
             energy = energy + weights.pose_albedo * paint.square().sum(1).mean()
         return energy
 
-    def _view_energy(self, step: Step, posed: Posed, target: Target, camera: str) -> Tensor:
+    def _lights(self, cameras: tuple[str, ...]) -> tuple[str | None, ...]:
+        """Names of the cameras' lights, each once; None for the one of all."""
+        return tuple(dict.fromkeys(name if name in self.model.cameras else None for name in cameras))
+
+    def _view_energy(self, step: Step, posed: Posed, matt: Tensor, target: Target, camera: str) -> Tensor:
         model, weights = self.model, self.config.weights
         view = model.view(posed, target.camera)
-        shaded = model.shaded_points(view, posed, model.light_of(camera))
+        shaded = model.shaded_points(view, matt + model.gloss(posed, model.light_of(camera), target.camera))
         picture = compose(view, model.topology, shaded)
         energy = self._photo(picture, target) + weights.mask * mask_energy(picture, target.mask, target.hand_px)
         if step.stage == 2:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
 from ..errors import HandModelError
 from ..hand.loop_model import loop_model
 from ..hand.model import HandModel
 from ..hand.refine import Refinement, refined, refinement
+from ..hand.subdivide import split_faces
 
 
 class XHandTemplate(NamedTuple):
@@ -32,3 +38,25 @@ def build_template(coarse: HandModel, vertices: int, loop_levels: int = 1) -> XH
     rounded = loop_model(coarse, loop_levels)
     how = refinement(rounded, vertices)
     return XHandTemplate(coarse, loop_levels, how, refined(rounded, how))
+
+
+def refining_edges(template: XHandTemplate) -> list[Tensor]:
+    """[E,2] of each pass from the coarse hand to the fine one: between which vertices it puts new ones (Loop's but nearly)."""
+    faces, count, passes = template.coarse.faces, len(template.coarse.v_template), []
+    for _ in range(template.loop_levels):
+        split = split_faces(faces, count)
+        passes.append(split.edges)
+        faces, count = split.faces, count + len(split.edges)
+    return [*passes, *template.how.edges]
+
+
+def places_between(template: XHandTemplate) -> Tensor:
+    """[V,C] sparse: of each fine vertex, the shares of the coarse ones that it lies between; rows sum to 1."""
+    whole = sparse.identity(len(template.coarse.v_template), format="csr")
+    for ends in refining_edges(template):
+        one, two = ends.cpu().numpy().T
+        whole = sparse.vstack([whole, 0.5 * (whole[one] + whole[two])], format="csr")
+    found = whole.tocoo()
+    places = torch.as_tensor(np.stack([found.row, found.col]).astype(np.int64))
+    shares = torch.sparse_coo_tensor(places, torch.as_tensor(found.data), found.shape, check_invariants=True)
+    return shares.to(template.coarse.v_template)

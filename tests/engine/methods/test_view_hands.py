@@ -70,6 +70,31 @@ def test_the_fast_hand_is_the_model(side, options):
             assert (drawn.coverage - wanted.coverage).abs().max() < 1e-2
 
 
+@torch.no_grad()
+def test_under_a_sky_only_the_dim_directions_are_simplified():
+    model = untrained_xhand(sky=96)
+    model.light[0] = -5.0
+    side = (model.sky.directions @ torch.tensor([0.8, 0.0, -0.6])).topk(12).indices
+    model.light[0, side] = 2.0  # nearly all of the light; what is left casts shadows in the model alone
+    fast, pose = FastXHand(model), pose_of()
+    mesh = fast.mesh(pose)
+    expected = model.posed(pose.hand_pose, pose.global_orient, pose.transl)
+    wanted, drawn = model.picture(expected, CAMERA), fast.picture(mesh, CAMERA, view_light(fast.light), False)
+    apart = (drawn.color - wanted.color).abs().amax(-1)
+    assert drawn.coverage.sum() > 500 and apart.mean() < 2e-3 and (apart > 0.03).sum() <= 3
+    bare = model.picture(expected._replace(visibility=None), CAMERA)
+    assert (bare.color - wanted.color).abs().mean() > 3 * apart.mean()
+    # the light turns about the hand, and its shadows with it
+    up = torch.tensor([0.0, 1, 0])
+    turned = fast.picture(mesh, CAMERA, view_light(fast.light, 2.0, up), False)
+    directions = model.sky.directions @ view_light(fast.light, 2.0, up).turn.T
+    nearest = (directions @ model.sky.directions.T).argmax(0)
+    model.light[0] = model.light[0, nearest]
+    again = FastXHand(model)
+    about = again.picture(again.mesh(pose), CAMERA, view_light(again.light), False)
+    assert (turned.color - drawn.color).abs().mean() > 2 * (turned.color - about.color).abs().mean()
+
+
 def test_coarser_detail_is_nearly_the_same_hand():
     fast, pose = FastXHand(untrained_xhand(loop_levels=1, vertices=8_500)), pose_of()
     assert fast.coarsest >= 2 and list(fast.counts) == sorted(set(fast.counts))

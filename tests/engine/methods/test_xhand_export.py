@@ -123,11 +123,10 @@ def test_fine_texture_vertices_lie_on_their_coarse_faces(hand):
 
 
 def test_light_is_turned_into_the_cameras_axes():
-    light = torch.zeros(9, 3)
-    light[1] = 1.0  # brighter towards the world's +y
+    brighter_above = lambda directions: directions[..., 1:2].expand_as(directions)  # noqa: E731  (the world's +y)
     upside_down = np.diag([1.0, -1.0, -1.0, 1.0])
     frame = HandFrame("a", 0, "c", None, None, np.eye(3), upside_down, 4, 4, *(np.zeros(n) for n in (10, 3, 45, 3)))
-    lit = environment_of(light, frame)
+    lit = environment_of(brighter_above, frame)
     # the camera's +y, Blender's -z, is the world's -y: the picture's top is bright
     assert lit[0].mean() > 0.4 and lit[-1].mean() == 0
 
@@ -139,11 +138,9 @@ def test_wrinkling_hand_becomes_an_avatar(hand, poses, tmp_path):
         "f", 0, "c", picture, picture, pinhole_matrix(60.0, 48, 40), np.eye(4), 40, 48, np.zeros(10), np.zeros(3),
         poses[0].numpy(), np.array([0.0, 0.0, 0.4]),
     )  # fmt: skip
-    light = torch.zeros(9, 3)
-    light[0] = 3.0
     config = ExportConfig(levels=0, poses=48, maps=6, texture_px=64, pose_texture_px=64)
     avatar = export_avatar(
-        tmp_path / "a.palmhand", hand, hand.base, poses, frame, light, {"seed": 0}, {"epochs": 3}, config,
+        tmp_path / "a.palmhand", hand, hand.base, poses, frame, torch.ones_like, {"seed": 0}, {"epochs": 3}, config,
         write_more=lambda folder: (folder / "more.txt").write_text("x"),
     )  # fmt: skip
     again = read_avatar(tmp_path / "a.palmhand")

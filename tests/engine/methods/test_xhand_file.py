@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -49,6 +50,32 @@ def test_what_is_read_is_what_was_written(hand, tmp_path):
     torch.testing.assert_close(posed, told)
     torch.testing.assert_close(read.light_of("400263"), hand.light_of("400263"))
     torch.testing.assert_close(read.topology.uv, hand.topology.uv)
+
+
+@torch.no_grad()
+def test_a_sky_is_kept_and_the_first_schema_s_hands_have_none(hand, tmp_path):
+    networks = dataclasses.replace(hand.networks, sky=48)
+    bright = XHandModel(hand.source, hand.betas, hand.pose_range, networks)
+    bright.light.normal_()
+    bright.sky.log_sharpness += 0.3
+    save_xhand(tmp_path, bright)
+    read = load_xhand(tmp_path)
+    directions = torch.eye(3)
+    for one, other in ((read, bright), (bright, read)):
+        assert one.sky.sharpness == other.sky.sharpness
+        torch.testing.assert_close(
+            one.radiance(one.light_of(), directions), other.radiance(other.light_of(), directions)
+        )
+    save_xhand(tmp_path, hand)
+    with np.load(tmp_path / "xhand.npz") as archive:
+        description = json.loads(str(archive["description"]))
+    del description["networks"]["sky"]
+    changed(tmp_path, description=np.array(json.dumps(description | {"schema_version": 1})))
+    assert load_xhand(tmp_path).sky is None
+    description["networks"]["sky"] = 10**9
+    changed(tmp_path, description=np.array(json.dumps(description)))
+    with pytest.raises(AvatarError, match="sky"):
+        load_xhand(tmp_path)
 
 
 def changed(folder: Path, **arrays) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import logging
 
@@ -17,6 +18,7 @@ from engine.lighting.color import linear_to_srgb
 from engine.methods.pose_range import pose_range
 from engine.methods.xhand_model import FIRST_ALBEDO, Camera, Features, XHandModel, XHandNetworks
 from engine.methods.xhand_template import build_template
+from engine.rendering.mesh import compose
 
 SMALL = EmbeddingConfig(2, 8)
 NETWORKS = XHandNetworks(SMALL, SMALL, SMALL, RendererConfig(2, 8, latent=4))
@@ -144,3 +146,53 @@ def test_it_moves_to_another_precision_with_its_template(moment):
     posed = model.posed(**{name: value.double() for name, value in moment.items()})
     assert posed.vertices.dtype == posed.features.albedo.dtype == torch.float64
     assert model.template.faces.dtype == torch.int64
+
+
+@pytest.fixture(scope="module")
+def under_a_sky() -> XHandModel:
+    torch.manual_seed(0)
+    networks = dataclasses.replace(NETWORKS, sky=64)
+    seen = pose_range(random_hand_poses(open_hand_model(), 6, torch.Generator().manual_seed(1)))
+    return XHandModel(build_template(open_hand_model(), 2_500), 0.3 * torch.ones(10), seen, networks).eval()
+
+
+@torch.no_grad()
+def test_an_untrained_sky_is_even_and_fingers_hide_some_of_it(under_a_sky, moment):
+    model = under_a_sky
+    posed = model.posed(**moment)
+    assert posed.visibility.shape == (len(posed.vertices), 64)
+    assert 0 <= posed.visibility.min() < 0.1 and posed.visibility.max() == pytest.approx(1)
+    albedo = posed.features.albedo
+    bare = model.shade(posed._replace(visibility=None), model.light_of())
+    torch.testing.assert_close(bare, albedo, atol=0, rtol=0.04)
+    shown = model.shade(posed, model.light_of())
+    assert (shown <= bare + 1e-6).all() and (shown[:, 0] < 0.8 * bare[:, 0]).float().mean() > 0.05
+    torch.testing.assert_close(model.radiance(model.light_of(), posed.normals), torch.ones_like(albedo))
+    flat = model.rest_pose(**moment, see_sky=False)
+    assert flat.visibility is None and model.placed(flat, posed.features).visibility is None
+
+
+@torch.no_grad()
+def test_what_is_hidden_turns_with_the_hand(under_a_sky, moment):
+    first = under_a_sky.rest_pose(**moment).visibility
+    shifted = under_a_sky.rest_pose(moment["hand_pose"], moment["global_orient"], moment["transl"] + 0.2).visibility
+    turned = under_a_sky.rest_pose(moment["hand_pose"], moment["global_orient"] + 1.0, moment["transl"]).visibility
+    assert (first != shifted).float().mean() < 1e-3 < (first != turned).float().mean()
+
+
+@torch.no_grad()
+def test_gloss_brightens_the_picture_and_harmonics_have_none(under_a_sky, hand, moment):
+    posed = under_a_sky.posed(**moment)
+    gloss = under_a_sky.gloss(posed, under_a_sky.light_of(), CAMERA)
+    assert gloss.min() >= 0 and gloss.max() > 0.02
+    with_gloss = under_a_sky.picture(posed, CAMERA).color
+    view = under_a_sky.view(posed, CAMERA)
+    matt = under_a_sky.shaded_points(view, under_a_sky.shade(posed, under_a_sky.light_of()))
+    assert with_gloss.sum() > compose(view, under_a_sky.topology, matt).color.sum()
+    assert not hand.gloss(hand.posed(**moment), hand.light_of(), CAMERA).any()
+
+
+def test_a_sky_moves_to_another_precision(under_a_sky, moment):
+    model = copy.deepcopy(under_a_sky).double()
+    posed = model.posed(**{name: value.double() for name, value in moment.items()})
+    assert posed.visibility.dtype == model.shade(posed, model.light_of()).dtype == torch.float64

@@ -135,6 +135,15 @@ def test_the_first_light_shades_the_hand_as_the_pictures_do(sequence):
     assert (radiance[1] / radiance[0] - 0.2).abs().max() < 0.12
 
 
+def test_the_first_sky_is_bright_where_the_light_came_from(sequence):
+    networks = dataclasses.replace(CONFIG.networks, sky=64)
+    model = new_model(sequence, open_hand_model(), dataclasses.replace(CONFIG, networks=networks))
+    start_light(model, cut_out(sequence, model), [0, 1, 2])
+    radiance, directions = model.light_of().detach().mean(1), model.sky.directions
+    towards = torch.nn.functional.normalize((radiance[:, None] * directions).sum(0), dim=0)
+    assert radiance.min() > 0 and towards @ torch.nn.functional.normalize(torch.tensor([0.0, 0.6, 1.0]), dim=0) > 0.9
+
+
 def test_means_are_moved_from_coarse_to_fine():
     template = build_template(open_hand_model(), 8_000)
     ways = spreading(template)
