@@ -4,7 +4,8 @@
     .venv/bin/python benchmarks/xhand.py --set DIR --out OUT [--quality draft] [--ablations] [--threads 2]
 
 Trains on --views cameras at --moments moments, evenly chosen; the others judge. Beside XHand stand the same mesh with constant
-displacement and albedo, and the hand model with albedo alone (the paper's "MANO with albedo"), with the same light and steps.
+displacement and albedo and the hand model with albedo alone (the paper's "MANO with albedo"), both shaded by nine harmonics as in
+the paper's equation 11, and the constant mesh under XHand's own sky, which tells shadows from what follows the pose.
 PSNR is of the pixels that the true mask or the rendered one covers, on black, sRGB in [0,1], unless a column says otherwise;
 `drawn` counts as XHand's code does, the rendered mask alone, but with 20 log10. `shaded` is inverse rendering, `neural` the
 neural renderer on top. Point-to-surface distances go from the true surface to the found one, as from the paper's scans, and

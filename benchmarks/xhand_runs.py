@@ -37,14 +37,16 @@ class Variant(NamedTuple):
 
 MAIN = {
     "xhand": Variant("XHand", paper_psnr_db=34.32),
-    "constant": Variant("constant displacement and albedo", ("pose_dependent",)),
-    "plain": Variant("hand model with albedo", ("pose_dependent", "displaced"), paper_psnr_db=28.56),
+    "constant": Variant("constant displacement and albedo", ("pose_dependent", "sky")),
+    "constant_sky": Variant("the same under XHand's sky", ("pose_dependent",)),
+    "plain": Variant("hand model with albedo", ("pose_dependent", "displaced", "sky"), paper_psnr_db=28.56),
 }
 ABLATIONS = {
     "all": Variant("XHand, 20 views", paper_psnr_db=34.32),
     "no_embedding": Variant("without feature embedding", ("feature_embedding",), paper_psnr_db=32.81),
     "no_part_aware": Variant("without part-aware Laplacian", ("part_aware",), paper_psnr_db=32.87),
     "no_encoding": Variant("without positional encoding", ("positional_encoding",), paper_psnr_db=33.95),
+    "no_sky": Variant("light of nine harmonics, as the paper's", ("sky",)),
     "views_1": Variant("1 view", views=1, paper_psnr_db=29.34),
     "views_5": Variant("5 views", views=5, paper_psnr_db=32.72),
     "views_10": Variant("10 views", views=10, paper_psnr_db=33.50),

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import NamedTuple, TypeVar
 
 import torch
-from torch import Tensor
 
 from engine.methods.view_hand import HandPose, ViewMesh, view_light
 from engine.methods.view_xhand import FastXHand
@@ -29,23 +28,23 @@ class Speed(NamedTuple):
     mesh_ms: float
     """Displacement, weights, albedo, skinning, normals."""
     shaded_ms: float
-    """Visibility, light and antialiasing of inverse rendering."""
+    """Visibility, light and antialiasing of inverse rendering; which directions fingers hide was found for the last picture."""
     neural_ms: float
     """The same with the neural renderer."""
     all_shaded_fps: float
     all_neural_fps: float
-    """Pose in, picture out."""
+    """Pose in, picture out, shadows included."""
 
 
 def model_speed(model: XHandModel, pose: HandPose, camera: Camera) -> Speed:
     """Of the model as it is trained, on its device."""
-    pose, camera, light = _moved(pose, camera, model.light)
+    pose, camera = _moved(pose, camera, model.light.device)
 
     def evaluate(turn: int) -> Posed:
         return model.posed(_bent(pose, turn).hand_pose, pose.global_orient, pose.transl)
 
     def draw(hand: Posed, neural: bool) -> Picture:
-        return model.picture(hand, camera, light, neural, pose.hand_pose)
+        return model.picture(hand, camera, None, neural, pose.hand_pose)
 
     with torch.inference_mode():
         return _speed(evaluate, draw, model.light.device)
@@ -53,8 +52,9 @@ def model_speed(model: XHandModel, pose: HandPose, camera: Camera) -> Speed:
 
 def view_speed(model: XHandModel, pose: HandPose, camera: Camera, detail: int = 0) -> Speed:
     """Of the real-time view's path, on the model's device; detail: steps coarser at which the networks are asked."""
-    pose, camera, light = _moved(pose, camera, model.light)
-    hand, shading = FastXHand(model), view_light(light)
+    pose, camera = _moved(pose, camera, model.light.device)
+    hand = FastXHand(model)
+    shading = view_light(hand.light)
 
     def evaluate(turn: int) -> ViewMesh:
         return hand.mesh(_bent(pose, turn), detail)
@@ -65,13 +65,12 @@ def view_speed(model: XHandModel, pose: HandPose, camera: Camera, detail: int = 
     return _speed(evaluate, draw, model.light.device)
 
 
-def _moved(pose: HandPose, camera: Camera, lights: Tensor) -> tuple[HandPose, Camera, Tensor]:
-    """Pose and camera on the lights' device, and the mean light [9,3]."""
-    device = lights.device
+def _moved(pose: HandPose, camera: Camera, device: torch.device) -> tuple[HandPose, Camera]:
+    """Pose and camera on a device."""
     seen_from = camera._replace(
         intrinsics=camera.intrinsics.to(device), world_to_camera=camera.world_to_camera.to(device)
     )
-    return HandPose(*(values.to(device) for values in pose)), seen_from, lights.detach().mean(0)
+    return HandPose(*(values.to(device) for values in pose)), seen_from
 
 
 def _bent(pose: HandPose, turn: int) -> HandPose:

@@ -162,10 +162,14 @@ class Benchmark:
     def _gain(self, scores: Mapping[str, Mapping[str, Mapping[str, float]]]) -> tuple[float, str]:
         """In dB, of XHand as it is shown (neural) over the constant mesh; the words tell the others too."""
         shown, shaded = (scores["xhand"][way]["psnr_union_db"] for way in ("neural", "shaded"))
-        constant, plain = (scores[name]["shaded"]["psnr_union_db"] for name in ("constant", "plain"))
+        constant, plain, still = (
+            scores[name]["shaded"]["psnr_union_db"] for name in ("constant", "plain", "constant_sky")
+        )
+        drawn = scores["constant_sky"]["neural"]["psnr_union_db"]
         words = (
             f"the constant mesh {shown - constant:+.2f} dB (asked +{ASKED_DB:.0f}; without the neural renderer"
-            f" {shaded - constant:+.2f}), over the hand model with albedo {shown - plain:+.2f} (the paper: +5.76)"
+            f" {shaded - constant:+.2f}), over the hand model with albedo {shown - plain:+.2f} (the paper: +5.76); what"
+            f" follows the pose, under the same sky: {shaded - still:+.2f} shaded, {shown - drawn:+.2f} neural"
         )
         return shown - constant, words
 
@@ -245,8 +249,9 @@ class Benchmark:
         steps = self._variant("all")[1].steps
         self._table(f"Ablations, {steps} steps each: PSNR, dB, of novel poses and novel views", rows, "ablations")
 
-    def speed(self, _: Mapping[str, runs.Run]) -> None:
-        """Frame rates of the presets' networks, whose speed does not hang on what they have learned."""
+    def speed(self, trained: Mapping[str, runs.Run]) -> None:
+        """Frame rates of the presets' networks, whose speed does not hang on what they have learned, under the learned sky."""
+        light = load_xhand(trained["xhand"].folder).light.detach()
         torch.set_num_threads(self.settings.threads)
         frame, rows = self.sequence.frames[0], {}
         pose, orient, transl = numbers(frame)
@@ -254,6 +259,8 @@ class Benchmark:
         devices = ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
         for quality in ("draft", "standard", "paper") if "cuda" in devices else ("draft", "standard"):
             model = new_model(self.sequence, self.hand, preset(quality))
+            if model.light.shape == light.shape:
+                model.light.data = light
             for device, (height, _width) in product(devices, SIZES):
                 model, camera = model.to(device), camera_of(frame, height / max(frame.height, frame.width))
                 where = f"{quality}, {camera.height}×{camera.width}, {device}"
