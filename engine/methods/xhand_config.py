@@ -129,7 +129,7 @@ def networks_of(
         EmbeddingConfig(*displacement, local=True),
         EmbeddingConfig(*skinning, local=True),
         EmbeddingConfig(*albedo),
-        RendererConfig(*renderer, mirrored=mirrored),
+        RendererConfig(*renderer, mirrored=mirrored, shadowed=sky > 0),
         sky=sky,
     )
 
@@ -194,7 +194,8 @@ def without(config: XHandConfig, *names: str) -> XHandConfig:
             plain = dataclasses.replace(networks.renderer, encoded=False)
             networks = dataclasses.replace(networks, renderer=plain)
         elif name == "sky":
-            networks = dataclasses.replace(networks, sky=0)
+            blind = dataclasses.replace(networks.renderer, shadowed=False)
+            networks = dataclasses.replace(networks, sky=0, renderer=blind)
         elif name == "part_aware":
             config = dataclasses.replace(config, weights=dataclasses.replace(config.weights, part_aware=False))
         else:

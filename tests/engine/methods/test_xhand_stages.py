@@ -144,6 +144,29 @@ def test_the_first_sky_is_bright_where_the_light_came_from(sequence):
     assert radiance.min() > 0 and towards @ torch.nn.functional.normalize(torch.tensor([0.0, 0.6, 1.0]), dim=0) > 0.9
 
 
+def test_a_sky_and_its_gloss_are_learned_and_a_training_under_it_can_be_interrupted(sequence, tmp_path):
+    networks = dataclasses.replace(
+        CONFIG.networks, sky=32, renderer=dataclasses.replace(CONFIG.networks.renderer, shadowed=True)
+    )
+    config = shortened(networks=networks)
+    whole = learn_hand(sequence, open_hand_model(), config).model
+    fresh = new_model(sequence, open_hand_model(), config)
+    moved = [
+        not torch.equal(one, other) for one, other in zip(whole.sky.parameters(), fresh.sky.parameters(), strict=True)
+    ]
+    assert len(moved) == 5 and all(moved) and not torch.equal(whole.light, fresh.light)
+
+    def stopping(fraction, message="", preview=None):
+        if fraction > 0.6:
+            raise Cancelled("enough")
+
+    with pytest.raises(Cancelled):
+        learn_hand(sequence, open_hand_model(), config, stopping, tmp_path)
+    again = learn_hand(sequence, open_hand_model(), config, checkpoints=tmp_path).model
+    for one, other in zip(again.parameters(), whole.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
 def test_means_are_moved_from_coarse_to_fine():
     template = build_template(open_hand_model(), 8_000)
     ways = spreading(template)
