@@ -47,7 +47,8 @@ class Sky(nn.Module):
     def __init__(self, directions: int):
         super().__init__()
         self.register_buffer("directions", fibonacci_sphere(directions, torch.zeros(())), persistent=False)
-        self.log_sharpness = nn.Parameter(torch.tensor(math.log(SHARPNESS)))
+        # below the limit of `sharpness`, at which there would be no gradient
+        self.log_sharpness = nn.Parameter(torch.tensor(math.log(min(SHARPNESS, directions / 5))))
         self.log_bounce = nn.Parameter(torch.tensor(math.log(BOUNCE)))
         self.log_reflectance = nn.Parameter(torch.tensor(math.log(REFLECTANCE)))
         self.log_rim = nn.Parameter(torch.tensor(math.log(RIM)))
