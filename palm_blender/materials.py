@@ -23,9 +23,9 @@ SUBSURFACE_RADIUS = (1.0, 0.42, 0.24)
 
 SKIN_IOR = 1.4
 
-GLOSS_IN_ALBEDO = {"harp": 0.03, "xhand": 0.03}
+GLOSS_IN_ALBEDO = {"harp": 0.03}
 """Reflectance to take off the albedo of methods that explain a photo by diffuse skin alone: the mean gloss of skin at
-IOR 1.4, which their albedo contains and the shader adds once more."""
+IOR 1.4, which their albedo contains and the shader adds once more. XHand's sky holds gloss apart."""
 
 
 @dataclass(frozen=True)
