@@ -16,6 +16,8 @@ from .synthesis.worker_process import host_command
 
 KIND = "dataset"
 """Of its jobs."""
+WITH_AVATARS = ("cohort", "harp-relit")
+"""Kinds whose hands can be written as avatar folders too."""
 RELIT_LIGHT = "courtyard"
 """The first light of HARP-relit, whose hands stand in environments, where none is chosen."""
 RIG, FILE = "rig", "file"
@@ -26,10 +28,12 @@ class Settings(Protocol):
     """What the panel offers; a property group of the scene, or any object with these attributes."""
 
     verb: str
-    """cohort, harp-relit or animate"""
+    """cohort, sequence, harp-relit or animate"""
     subjects: int
     poses: int
     cameras: int
+    moments: int
+    around: int
     sequences: int
     frames: int
     pose_file: str
@@ -58,9 +62,14 @@ def arguments(settings: Settings, dry_run: bool = False) -> list[str]:
     Paths are used as they are: make them absolute first.
     """
     verb = settings.verb
+    # a sequence is a cohort in motion
+    command = ["cohort", "--sequences"] if verb == "sequence" else [verb]
     folder: list[str] = []
     values: dict[str, object] = {}
-    if verb == "cohort":
+    if verb == "sequence":
+        values |= {"subjects": settings.subjects, "cameras": settings.around, "env": _light(settings)}
+        values |= {"poses": settings.pose_file} if settings.pose_file else {"frames": settings.moments}
+    elif verb == "cohort":
         values |= {"subjects": settings.subjects, "cameras": settings.cameras, "env": _light(settings)}
         values["poses"] = settings.pose_file or settings.poses
     elif verb == "harp-relit":
@@ -77,9 +86,9 @@ def arguments(settings: Settings, dry_run: bool = False) -> list[str]:
     values |= {"size": f"{settings.width}x{settings.height}", "seed": settings.seed}
     values |= {"background": settings.background, "device": settings.device, "workers": settings.workers}
     # in one word, so that a value that begins with a dash is none of the options
-    words = [verb, *folder, *(f"--{name}={value}" for name, value in values.items())]
+    words = [*command, *folder, *(f"--{name}={value}" for name, value in values.items())]
     flags = {"--vary-light": settings.vary_light, "--radiance": settings.radiance, "--dry-run": dry_run}
-    flags["--avatars"] = settings.avatars and verb != "animate"
+    flags["--avatars"] = settings.avatars and verb in WITH_AVATARS
     # going on is always meant: another data set in the folder is refused all the same
     flags["--resume"] = not dry_run
     return [*words, *(name for name, wanted in flags.items() if wanted)]
@@ -104,10 +113,13 @@ def count_in_words(settings: Settings) -> str:
         return "one picture for each pose of the file"
     if settings.verb == "harp-relit":
         return f"{settings.sequences * settings.frames} pictures of {_of(settings.sequences, 'hand')}"
+    cameras, poses = settings.cameras, settings.poses
+    if settings.verb == "sequence":
+        cameras, poses = settings.around, settings.moments
     hands = _of(settings.subjects, "hand")
     if settings.pose_file:
-        return f"{settings.subjects * settings.cameras} pictures of {hands} for each pose of the file"
-    return f"{settings.subjects * settings.poses * settings.cameras} pictures of {hands}"
+        return f"{settings.subjects * cameras} pictures of {hands} for each pose of the file"
+    return f"{settings.subjects * poses * cameras} pictures of {hands}"
 
 
 def outcome(result: dict[str, Any], dry_run: bool) -> str:
@@ -115,7 +127,7 @@ def outcome(result: dict[str, Any], dry_run: bool) -> str:
     if dry_run:
         return f"{result.get('images', '?')} pictures, {result.get('time', 'time unknown')}"
     made = result.get("frames")
-    return f"{made}: {result.get('set')}" if made else f"nothing was missing: {result.get('set')}"
+    return f"pictures rendered: {made}, in {result.get('set')}" if made else f"nothing was missing: {result.get('set')}"
 
 
 def title(settings: Settings, dry_run: bool) -> str:

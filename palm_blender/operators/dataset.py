@@ -19,6 +19,11 @@ from .waits import Waits
 VERBS = (
     ("cohort", "Cohort", "Many people's hands, seen by a ring of cameras, in one light"),
     (
+        "sequence",
+        "Sequences",
+        "Hands in motion, seen by cameras all around, whose flesh and skin follow the joints: what XHand learns from",
+    ),
+    (
         "harp-relit",
         "HARP-relit",
         "Hands seen first in one light and then, moving, in another: what relighting is judged by",
@@ -60,6 +65,12 @@ class PALM_PG_dataset(bpy.types.PropertyGroup):
     subjects: IntProperty(name="Hands", description="People", default=10, min=1, update=_forget_timing)
     poses: IntProperty(name="Poses", description="Poses a hand", default=7, min=1, update=_forget_timing)
     cameras: IntProperty(name="Cameras", description="Of the ring of 7", default=7, min=1, max=7, update=_forget_timing)
+    moments: IntProperty(
+        name="Frames", description="Of each hand's motion", default=60, min=1, max=1_000_000, update=_forget_timing
+    )
+    around: IntProperty(
+        name="Cameras", description="Of the 36 all around the hand", default=24, min=1, max=36, update=_forget_timing
+    )
     sequences: IntProperty(name="Hands", description="One sequence each", default=12, min=1, update=_forget_timing)
     frames: IntProperty(
         name="Frames", description="A hand, the first in the first light", default=21, min=2, update=_forget_timing

@@ -12,6 +12,7 @@ from .job_list import draw_job, draw_lines
 
 NAMES_BY_VERB = {
     "cohort": ("subjects", "poses", "cameras"),
+    "sequence": ("subjects", "moments", "around"),
     "harp-relit": ("sequences", "frames"),
     "animate": ("avatar", "view"),
 }
@@ -47,7 +48,7 @@ class PALM_PT_dataset(bpy.types.Panel):
 def _draw_content(column: bpy.types.UILayout, settings: bpy.types.PropertyGroup) -> None:
     for name in NAMES_BY_VERB[settings.verb]:
         # a pose file says itself how many poses there are
-        if name != "poses" or not settings.pose_file:
+        if name not in ("poses", "moments") or not settings.pose_file:
             column.prop(settings, name)
     column.prop(settings, "pose_file")
     for prefix in ("", "other_") if settings.verb == "harp-relit" else ("",):
@@ -60,7 +61,7 @@ def _draw_pictures(column: bpy.types.UILayout, settings: bpy.types.PropertyGroup
     for name in ("width", "height", "samples", "seed", "background", "device", "workers"):
         column.prop(settings, name)
     flags = column.column(heading="Also")
-    for name in ("vary_light", "radiance", *(("avatars",) if settings.verb != "animate" else ())):
+    for name in ("vary_light", "radiance", *(("avatars",) if settings.verb in dataset_jobs.WITH_AVATARS else ())):
         flags.prop(settings, name)
 
 

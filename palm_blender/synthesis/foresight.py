@@ -15,6 +15,8 @@ from .progress_line import duration
 from .recipe import Recipe
 
 LEAST_FRAMES = {"cohort": 1, "sequence": 1, "harp-relit": 2, "animate": 1}
+MOMENTS_CAMERAS = 6
+"""Pictures of one moment in a sequence's trial: its hand is made once for all of them."""
 
 
 def picture_count(recipe: Recipe, shard: tuple[int, int] = (1, 1)) -> int:
@@ -24,8 +26,9 @@ def picture_count(recipe: Recipe, shard: tuple[int, int] = (1, 1)) -> int:
 
 
 def trial_of(recipe: Recipe) -> Recipe:
-    """The smallest set that shows how long the whole takes: one hand, seen by one camera, in the same quality."""
-    return replace(recipe, units=1, frames=LEAST_FRAMES[recipe.kind], cameras=1, avatars=False)
+    """The smallest set that shows how long the whole takes: one hand, seen by one camera or a few, in the same quality."""
+    cameras = min(recipe.cameras, MOMENTS_CAMERAS) if recipe.kind == "sequence" else 1
+    return replace(recipe, units=1, frames=LEAST_FRAMES[recipe.kind], cameras=cameras, avatars=False)
 
 
 def say_how_long(
@@ -45,7 +48,10 @@ def say_how_long(
     a_hand = record.seconds.get("load", 0.0)
     seconds = (pictures * a_picture + units * a_hand) / min(workers, units)
     report("images", str(pictures))
-    report("time", f"about {duration(seconds)} ({a_hand:.0f} s a hand, {a_picture:.1f} s a picture, timed on one)")
+    report(
+        "time",
+        f"about {duration(seconds)} ({a_hand:.0f} s a hand, {a_picture:.1f} s a picture, timed on {record.frames})",
+    )
 
 
 def _silent(label: str, value: str) -> None:

@@ -31,6 +31,7 @@ def render(out: str, dry_run: bool, whole: bool) -> dict:
     settings.light = "city"
     facts["counted"] = dataset_jobs.count_in_words(settings)
     facts["command"] = dataset_jobs.command(absolute_settings(scene))[1:]
+    facts["in_motion"] = in_motion(settings)
     said = bpy.context.window_manager
     if dry_run:
         facts["timed"] = sorted(bpy.ops.palm.render_dataset(dry_run=True)), said.palm_dataset_said
@@ -47,6 +48,18 @@ def render(out: str, dry_run: bool, whole: bool) -> dict:
         hasattr(bpy.types.WindowManager, "palm_dataset_said"),
     ]
     return facts
+
+
+def in_motion(settings: bpy.types.PropertyGroup) -> list:
+    """The kind of moving hands: its own numbers of frames and cameras, more than the ring's; avatar folders are not written."""
+    from palm_hands.palm_blender import dataset_jobs
+    from palm_hands.palm_blender.operators.dataset import absolute_settings
+
+    settings.verb, settings.moments, settings.around, settings.avatars = "sequence", 3, 30, True
+    words = dataset_jobs.command(absolute_settings(bpy.context.scene))
+    counted = dataset_jobs.count_in_words(settings)
+    settings.verb, settings.avatars = "cohort", False
+    return [counted, "--sequences" in words, "--cameras=30" in words, "--frames=3" in words, "--avatars" in words]
 
 
 def places(settings: bpy.types.PropertyGroup) -> dict[str, str]:

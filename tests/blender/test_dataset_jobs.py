@@ -7,11 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from engine.hand.pose_files import load_pose_file
+
 PANEL = {
-    "verb": "cohort", "subjects": 3, "poses": 2, "cameras": 4, "sequences": 5, "frames": 6, "pose_file": "", "avatar": "",
-    "view": "capture", "light": "rig", "light_file": "", "other_light": "city", "other_light_file": "", "width": 64,
-    "height": 48, "samples": 8, "seed": 9, "background": "black", "vary_light": False, "radiance": False,
-    "avatars": False, "device": "auto", "workers": 1, "out": "/some/set",
+    "verb": "cohort", "subjects": 3, "poses": 2, "cameras": 4, "moments": 7, "around": 20, "sequences": 5, "frames": 6,
+    "pose_file": "", "avatar": "", "view": "capture", "light": "rig", "light_file": "", "other_light": "city",
+    "other_light_file": "", "width": 64, "height": 48, "samples": 8, "seed": 9, "background": "black",
+    "vary_light": False, "radiance": False, "avatars": False, "device": "auto", "workers": 1, "out": "/some/set",
 }  # fmt: skip
 
 
@@ -33,6 +35,12 @@ def test_settings_become_the_recipe_of_the_command_line(tmp_path):
     assert (relit.units, relit.frames, relit.environments) == (5, 6, ("night", "city"))
     assert relit.radiance and relit.vary_light and relit.avatars
     assert recipe(verb="harp-relit")[1].environments == ("courtyard", "city")
+    _, moving = recipe(verb="sequence", light="studio", avatars=True)
+    assert (moving.kind, moving.units, moving.frames, moving.cameras) == ("sequence", 3, 7, 20)
+    # avatar folders are of the kinds that have them
+    assert (moving.width, moving.environments, moving.avatars) == (64, ("studio",), False)
+    own = Path(__file__).parents[2] / "assets" / "poses" / "finger_movement.npz"
+    assert recipe(verb="sequence", pose_file=str(own))[1].frames == len(load_pose_file(own))
     # names that look like options are names
     assert recipe(out="-x", pose_file="")[1].kind == "cohort"
     with pytest.raises(Exception, match=r"pose file -poses\.npz does not exist"):
@@ -73,12 +81,12 @@ def test_operators_do_not_end_blender_and_command_lines_end_as_they_say():
 def test_count_is_that_of_the_plan():
     from palm_hands.palm_blender.synthesis.foresight import picture_count, trial_of
 
-    for changes in ({}, {"verb": "harp-relit", "light": "night"}):
+    for changes in ({}, {"verb": "sequence"}, {"verb": "harp-relit", "light": "night"}):
         made, wanted = recipe(**changes)
         said = made.count_in_words(SimpleNamespace(**{**PANEL, **changes}))
         assert said.startswith(f"{picture_count(wanted)} pictures of {wanted.units} hands")
         trial = trial_of(wanted)
-        assert picture_count(trial) == {"cohort": 1, "harp-relit": 2}[wanted.kind]
+        assert picture_count(trial) == {"cohort": 1, "sequence": 6, "harp-relit": 2}[wanted.kind]
         assert (trial.width, trial.samples) == (wanted.width, wanted.samples)
     assert picture_count(wanted, (2, 3)) == 2 * 6
 
@@ -99,6 +107,7 @@ def test_operators_render_in_another_blender(blender, tmp_path, version, dry_run
         assert Path(facts["places"][which]).is_absolute() and Path(facts["places"][which]).name == name
     assert "an avatar folder is not chosen" in facts["no_avatar"]
     assert "none.exr" in facts["no_file"] and facts["counted"] == "2 pictures of 1 hand"
+    assert facts["in_motion"] == ["90 pictures of 1 hand", True, True, True, False]
     assert facts["left_over"] == [False, False]
     if dry_run:
         state, said = facts["timed"]

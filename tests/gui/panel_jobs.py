@@ -12,16 +12,18 @@ DRAWN: list[str] = []
 """Labels of our panels, each time that Blender had drawn one to its end since `open_panels`."""
 
 
-def open_panels() -> None:
-    """Let all panels of ours be open when they are drawn for the first time, and tell of it."""
+def open_panels(only: str = "") -> None:
+    """Let all panels of ours, or only that of one label, be open when they are drawn for the first time, and tell of it."""
     panels = sorted(
         (getattr(bpy.types, name) for name in dir(bpy.types) if name.startswith("PALM_PT_")),
         key=lambda panel: panel.bl_order,
     )
     for panel in panels:
-        if "DEFAULT_CLOSED" in getattr(panel, "bl_options", set()):
+        options = getattr(panel, "bl_options", set())
+        closed = {"DEFAULT_CLOSED"} if only not in ("", panel.bl_label) else set()
+        if options & {"DEFAULT_CLOSED"} != closed:
             bpy.utils.unregister_class(panel)
-            panel.bl_options = panel.bl_options - {"DEFAULT_CLOSED"}
+            panel.bl_options = (options - {"DEFAULT_CLOSED"}) | closed
             bpy.utils.register_class(panel)
         panel.draw = _telling(panel.draw, panel.bl_label)
 

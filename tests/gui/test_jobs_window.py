@@ -20,10 +20,12 @@ def photo(samples, work) -> Path:
 
 @pytest.fixture(scope="module")
 def start(open_window, installed, work):
-    """Open a window whose add-on knows its engine."""
+    """Open a window whose add-on knows its engine; panel: the one that is open alone."""
 
-    def opened():
+    def opened(panel: str | None = None):
         window = open_window(installed, PALM_HANDS_PYTHON=sys.executable)
+        if panel is not None:
+            window.run("panel_jobs.open_panels", only=panel)
         window.run("window_jobs.set_preferences", output_folder=work / "other results")
         window.run("window_jobs.open_sidebar")
         return window
@@ -71,6 +73,19 @@ def test_a_data_set_is_cancelled_and_keeps_what_is_whole(start, work):
     pictures = list(out.rglob("images/**/*.png"))
     assert pictures and not list(out.rglob("*.tmp"))
     window.photograph("dataset-cancelled")
+    assert window.close() == {}
+
+
+def test_a_sequence_is_rendered_from_the_panel(start, work):
+    """Hands in motion are a kind of the panel like the others."""
+    window = start(panel="Dataset")
+    out = work / "in motion"
+    few = {"subjects": 1, "moments": 2, "around": 3, "width": 48, "height": 64, "samples": 1}
+    number = window.run("window_jobs.render_set", verb="sequence", out=out, **few)
+    window.run("window_jobs.wait_for", number=number, states=["done"], seconds=180, timeout=200)
+    assert "Dataset" in window.run("panel_jobs.drawn")
+    window.photograph("dataset-sequence")
+    assert len(list(out.rglob("images/DOME_0?/00000?.png"))) == 6 and len(list(out.rglob("surface/*.npz"))) == 3
     assert window.close() == {}
 
 
