@@ -17,6 +17,9 @@ BONES = "palm_bones"
 """Custom property of the armature object: the bones' names in MANO's order."""
 
 
+FINE_VERTICES = 5_000
+"""From which on a mesh's own edges, below 4 mm, are not seen."""
+
 OWN_COLLECTION = "palm_hand_collection"
 """Mark of a collection that was made for one hand, and goes with it."""
 
@@ -138,13 +141,14 @@ def add_weights(target: bpy.types.Object, weights: np.ndarray, names: list[str])
 
 
 def _add_modifiers(target: bpy.types.Object, armature: bpy.types.Object) -> None:
-    """Linear blend skinning, as MANO's; then smoothing, for renders only, so that playback stays fast."""
+    """Linear blend skinning, as MANO's; then smoothing of coarse meshes, for renders only, so that playback stays fast."""
     skinning = target.modifiers.new("Armature", "ARMATURE")
     skinning.object = armature
     skinning.use_deform_preserve_volume = False
     skinning.use_vertex_groups, skinning.use_bone_envelopes = True, False
     smooth = target.modifiers.new("Subdivision", "SUBSURF")
-    smooth.levels, smooth.render_levels = 0, 1
+    # a fine mesh is drawn as its normal map was made for it: smoothing would make creases harder than they are
+    smooth.levels, smooth.render_levels = 0, int(len(target.data.vertices) < FINE_VERTICES)
     # the limit surface of triangles costs seconds a frame and moves them by hundredths of a millimetre
     smooth.use_limit_surface = False
     smooth.show_only_control_edges = False

@@ -66,7 +66,7 @@ class Samples(NamedTuple):
     """[N,V,3] metres, as skinned with the pose's own weights."""
     unposed: Tensor
     """[N,C,3] metres: offsets in the rest frame beyond the hand model's correctives that, skinned with `weights`, take the coarse
-    mesh's vertices there, but for detail that is finer than that mesh."""
+    mesh's vertices there."""
     albedo: Tensor
     """[N,V,3] linear, half precision."""
     weights: Tensor
@@ -91,8 +91,6 @@ def sample_hand(
     like = template.v_template
     rest, joints = (values.detach().cpu() for values in shape_hand(template, hand.betas.to(like)))
     posedirs = template.posedirs.detach().cpu().reshape(-1, 135)
-    broad = smoothing(template.faces.cpu(), len(rest))
-    rounds = smoothing_rounds(len(rest), coarse)
     seen = []
     for number, pose in enumerate(poses):
         progress(number / len(poses), f"looking at pose {number + 1} of {len(poses)}")
@@ -106,33 +104,9 @@ def sample_hand(
         transforms = joint_transforms(rotations, joints, template.parents)
         points = skin(corrected + displacement, transforms, own)
         posed.append(points)
-        smooth = displacement
-        for _ in range(rounds):
-            smooth = broad @ smooth
-        held = skin((corrected + smooth)[:coarse], transforms, own[:coarse])
-        unposed.append(unskin(held, transforms, mean[:coarse]) - corrected[:coarse])
+        # not smoothed to the coarse mesh's spacing: that doubled distances, and the maps made normals no better for it
+        unposed.append(unskin(points[:coarse], transforms, mean[:coarse]) - corrected[:coarse])
     return Samples(poses, torch.stack(posed), torch.stack(unposed), torch.stack([one[2] for one in seen]), mean)
-
-
-def smoothing(faces: Tensor, count: int) -> Tensor:
-    """Sparse [V,V]: each vertex takes half of itself and half of its neighbours' mean. faces [F,3]."""
-    pairs = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    ends = torch.unique(torch.cat([pairs, pairs.flip(1)]), dim=0)
-    share = 0.5 / torch.bincount(ends[:, 0], minlength=count).clamp_min(1)
-    own = torch.arange(count)
-    rows, columns = torch.cat([ends[:, 0], own]), torch.cat([ends[:, 1], own])
-    values = torch.cat([share[ends[:, 0]], torch.full((count,), 0.5)])
-    return torch.sparse_coo_tensor(
-        torch.stack([rows, columns]), values, (count, count), check_invariants=True
-    ).coalesce()
-
-
-def smoothing_rounds(fine: int, coarse: int) -> int:
-    """Rounds of `smoothing` that spread a value about as far as the coarse mesh's vertices lie apart.
-
-    So creases between them go into the maps instead of making the surface jagged.
-    """
-    return round(0.6 * (fine / coarse - 1))
 
 
 def unskin(points: Tensor, transforms: Tensor, weights: Tensor) -> Tensor:

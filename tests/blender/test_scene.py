@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from engine.hand.cameras import project
+from engine.hand.subdivide import subdivide_model
 
 
 def turned_camera() -> np.ndarray:
@@ -93,6 +94,13 @@ def ball_normals(size: int, frame: float = 0.22, radius: float = 0.1) -> tuple[n
     inside = x**2 + z**2 < 0.9**2
     y = -np.sqrt(np.clip(1 - x**2 - z**2, 0, None))
     return inside, np.stack([x, y, z], axis=-1)
+
+
+def test_a_fine_mesh_is_rendered_as_its_normal_map_was_made_for_it(blender, tmp_path):
+    fine = subdivide_model(avatars.hand_model("right"), 1)
+    avatars.make_avatar(tmp_path / "fine.palmhand", fine)
+    facts = blender("render_jobs.skin_settings", avatar=tmp_path / "fine.palmhand")
+    assert facts["subdivision"] == [0]
 
 
 @pytest.mark.parametrize("version", ["4.5", "4.2", "5.0", "5.2"])

@@ -21,7 +21,7 @@ from engine.methods.xhand_export import ExportConfig, environment_of, export_ava
 from engine.methods.xhand_export_geometry import ColumnSet, fit_correctives, solve_ridge
 from engine.methods.xhand_export_maps import JointGroup, fine_places, fit_maps, joint_groups
 from engine.methods.xhand_export_poses import sample_poses
-from engine.methods.xhand_export_samples import coarse_hand, smoothing, smoothing_rounds, unskin
+from engine.methods.xhand_export_samples import coarse_hand, unskin
 from engine.rendering.pose_textures import posed_textures
 
 
@@ -52,18 +52,6 @@ def test_unskinning_undoes_skinning(hand, poses):
     transforms = joint_transforms(rotations, joints, hand.template.parents)
     weights, points = hand.template.skinning_weights, hand.template.v_template
     assert (unskin(skin(points, transforms, weights), transforms, weights) - points).abs().max() < 1e-5
-
-
-def test_smoothing_keeps_what_is_even_and_spreads_what_is_not(hand):
-    count = len(hand.template.v_template)
-    broad = smoothing(hand.template.faces, count)
-    assert torch.allclose(broad @ torch.ones(count, 1), torch.ones(count, 1))
-    spike = torch.zeros(count, 1)
-    spike[100] = 1.0
-    spread = (broad @ spike)[:, 0]
-    neighbours = hand.template.faces[(hand.template.faces == 100).any(1)].unique()
-    assert spread[100] == 0.5 and set(spread.nonzero()[:, 0].tolist()) == set(neighbours.tolist())
-    assert smoothing_rounds(26_690, 6_674) == 2 and smoothing_rounds(6_674, 6_674) == 0
 
 
 def test_ridge_without_strength_is_exact():
