@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 
 import pytest
-from synthetic_sequence import shortened, write_set
+from synthetic_sequence import CONFIG, write_set
 
 from engine.avatar.folder import read_avatar
 from engine.cli import main
+from engine.errors import Cancelled
 from engine.methods import xhand_config
+from engine.methods.command import add_arguments, run
 from engine.methods.xhand_export import ExportConfig
 from engine.methods.xhand_file import load_xhand
+from engine.methods.xhand_stages import TITLES
 
-CONFIG = shortened(vertices=6_680, loop_levels=1)
-"""The exported mesh is one level finer than the coarse hand."""
-XHAND = ("--method", "xhand", "--quality", "draft", "--progress", "none")
+XHAND = ("--method", "xhand", "--quality", "draft")
+QUIET = ("--progress", "none")
+
+
+def until_it_learns(fraction: float, message: str, **_) -> None:
+    """Ctrl-C, at one place."""
+    if message == TITLES[1]:
+        raise Cancelled("cancelled")
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +36,16 @@ def folder(tmp_path_factory):
 
 def test_a_folder_becomes_an_avatar_that_knows_how_well_it_shows_what_it_never_saw(folder, tmp_path, monkeypatch):
     monkeypatch.setitem(xhand_config.PRESETS, "draft", CONFIG)
-    small = ExportConfig(poses=40, maps=1, texture_px=64, pose_texture_px=64)
+    small = ExportConfig(levels=0, poses=40, maps=1, texture_px=64, pose_texture_px=64)
     monkeypatch.setattr(ExportConfig, "draft", staticmethod(lambda: small))
     made = tmp_path / "me.palmhand"
-    held = ("--hold-out-cameras", "cam1", "--hold-out-frames", "5")
-    assert main(["personalize", str(folder), "-o", str(made), *XHAND, *held]) == 0
+    words = [str(folder), "-o", str(made), *XHAND, "--hold-out-cameras", "cam1", "--hold-out-frames", "5"]
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    with pytest.raises(Cancelled, match="the same command goes on from there"):
+        run(parser.parse_args(words), until_it_learns)
+    assert [path.name for path in tmp_path.iterdir()] == ["me.unfinished"]
+    assert main(["personalize", *words, *QUIET]) == 0
     avatar = read_avatar(made)
     assert avatar.method == "xhand" and avatar.handedness == "right"
     for part in ("train", "novel_view", "novel_pose", "novel_both"):
@@ -55,7 +69,7 @@ def test_a_folder_becomes_an_avatar_that_knows_how_well_it_shows_what_it_never_s
     ],
 )
 def test_options_that_make_no_sense_are_refused(folder, tmp_path, capsys, arguments, message):
-    assert main(["personalize", str(folder), "-o", str(tmp_path / "a.palmhand"), *XHAND, *arguments]) == 2
+    assert main(["personalize", str(folder), "-o", str(tmp_path / "a.palmhand"), *XHAND, *QUIET, *arguments]) == 2
     assert message in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
 
@@ -63,17 +77,17 @@ def test_options_that_make_no_sense_are_refused(folder, tmp_path, capsys, argume
 def test_its_options_are_refused_with_other_methods_and_photos_with_it(folder, tmp_path, capsys):
     photo = next((folder / "folders" / "toy" / "images" / "cam0").iterdir())
     out = ("-o", str(tmp_path / "a.palmhand"))
-    assert main(["personalize", str(photo), *out, "--views", "3", "--progress", "none"]) == 2
+    assert main(["personalize", str(photo), *out, "--views", "3", *QUIET]) == 2
     assert "--views would change nothing with --method palm" in capsys.readouterr().err
-    assert main(["personalize", str(photo), *out, *XHAND]) == 2
+    assert main(["personalize", str(photo), *out, *XHAND, *QUIET]) == 2
     assert "is not the folder of one sequence" in capsys.readouterr().err
 
 
-def test_a_cancelled_training_says_how_it_goes_on(folder, tmp_path, monkeypatch, capsys):
+def test_a_damaged_checkpoint_is_named(folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(xhand_config.PRESETS, "draft", CONFIG)
     made = tmp_path / "me.palmhand"
     damaged = tmp_path / "me.unfinished" / "step-000003"
     damaged.mkdir(parents=True)
     (damaged / "state.json").write_text(json.dumps({"schema_version": 1}))
-    assert main(["personalize", str(folder), "-o", str(made), *XHAND]) == 2
+    assert main(["personalize", str(folder), "-o", str(made), *XHAND, *QUIET]) == 2
     assert "step-000003" in capsys.readouterr().err and not made.exists()

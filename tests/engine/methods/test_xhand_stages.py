@@ -6,7 +6,6 @@ import dataclasses
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -50,8 +49,13 @@ def test_a_short_training_lowers_the_energy_and_shows_the_hand_better(sequence):
     assert not torch.equal(training.means().albedo, first.albedo)
 
 
-def test_what_a_training_comes_to_does_not_depend_on_interruptions(sequence, tmp_path):
-    whole = learn_hand(sequence, open_hand_model(), CONFIG).model
+@pytest.fixture(scope="module")
+def whole(sequence):
+    """What an uninterrupted training comes to."""
+    return learn_hand(sequence, open_hand_model(), CONFIG).model
+
+
+def test_what_a_training_comes_to_does_not_depend_on_interruptions(sequence, whole, tmp_path):
     for stop_at in (6, 13):  # once in the first step, once in the second
         calls = 0
 
@@ -70,27 +74,26 @@ def test_what_a_training_comes_to_does_not_depend_on_interruptions(sequence, tmp
         torch.testing.assert_close(told, value, msg=name)
 
 
-def test_a_killed_training_goes_on(sequence, tmp_path):
-    whole = learn_hand(sequence, open_hand_model(), CONFIG).model
+def test_a_killed_training_goes_on(sequence, whole, tmp_path):
     program = f"""
-import sys
+import os, signal, sys
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from pathlib import Path
 from synthetic_sequence import CONFIG
 from engine.datasets.formats import read_sequences
 from engine.hand.model import open_hand_model
 from engine.methods.xhand import learn_hand
-sequence = next(iter(read_sequences(Path(sys.argv[1]), None)))
-learn_hand(sequence, open_hand_model(), CONFIG, checkpoints=Path(sys.argv[2]))
+sequence, checkpoints = next(iter(read_sequences(Path(sys.argv[1]), None))), Path(sys.argv[2])
+def killing(fraction, message="", preview=None):
+    if any(path.name >= "step-000005" for path in checkpoints.glob("step-*")):
+        os.kill(os.getpid(), signal.SIGKILL)
+learn_hand(sequence, open_hand_model(), CONFIG, killing, checkpoints)
 """
     root = sequence.frames[0].image.parents[4]
-    child = subprocess.Popen([sys.executable, "-c", program, str(root), str(tmp_path)])
-    while child.poll() is None and not any(path.name >= "step-000005" for path in tmp_path.glob("step-*")):
-        time.sleep(0.002)
-    child.kill()
-    assert child.wait() == -signal.SIGKILL  # it was not done yet
+    child = subprocess.run([sys.executable, "-c", program, str(root), str(tmp_path)], check=False)
+    assert child.returncode == -signal.SIGKILL
     left = load_latest(tmp_path)
-    assert left is not None and 5 <= left.step < CONFIG.steps
+    assert left is not None and left.step == 5
     resumed = learn_hand(sequence, open_hand_model(), CONFIG, checkpoints=tmp_path).model
     for (name, value), told in zip(whole.state_dict().items(), resumed.state_dict().values(), strict=True):
         torch.testing.assert_close(told, value, msg=name)
