@@ -128,6 +128,8 @@ def export(armature: bpy.types.Object, path: Path, settings: ExportSettings, sce
     problems, notes = preflight(armature, settings)
     if problems:
         raise InputError(problems[0])
+    if settings.format == "ALEMBIC":
+        notes.append("Alembic holds the moving surface alone: no skeleton, no skin")
     frames = frame_range(armature, scene) if settings.animation else (scene.frame_current, scene.frame_current)
     with ExitStack() as stack:
         temporary = stack.enter_context(atomic_file(path))

@@ -93,6 +93,7 @@ def round_trip(avatar: str, poses: str, work: str, formats: list, count: int, te
             "bytes": written.bytes, "frames": written.frames, "notes": list(written.notes),
             "undisturbed": undisturbed, "left": left, "meshes": len(meshes), "first": first,
             "keys": len(keys.key_blocks) if keys else 0,
+            "extra_keys": sum("extra" in key.name for key in keys.key_blocks) if keys else 0,
             "bones": sum(len(item.data.bones) for item in bpy.data.objects if item.type == "ARMATURE"),
             "images": len(skins), "materials": [material.name for material in again.data.materials if material],
         }  # fmt: skip
