@@ -7,8 +7,6 @@ edge's ends, so the coarse vertices stay where they were at every pose.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -16,7 +14,7 @@ from torch import Tensor
 
 from ..errors import HandModelError
 from .model import HandModel
-from .subdivide import interpolate
+from .subdivide import finer_model, interpolate, spread
 
 NEAR = 0.05
 """Share of the wanted vertices by which whole levels alone may miss it: MANO's third has 49,281 of 50,000."""
@@ -54,13 +52,6 @@ class Refinement(NamedTuple):
         return spread(values, self.edges)
 
 
-def spread(values: Tensor, edges: Sequence[Tensor]) -> Tensor:
-    """Per-vertex values [V,...] with those of the passes' new vertices appended, each the mean of its edge's ends."""
-    for ends in edges:
-        values = interpolate(values, ends)
-    return values
-
-
 def refine_model(model: HandModel, vertices: int) -> HandModel:
     """The hand with about `vertices` vertices, never more than NEAR above, and at least as many as it has.
 
@@ -95,26 +86,8 @@ def refinement(model: HandModel, vertices: int) -> Refinement:
 
 
 def refined(model: HandModel, how: Refinement) -> HandModel:
-    """The fine hand of a coarse one. Joints stay the same: the regressor's new columns are zero."""
-    added = (0, sum(len(ends) for ends in how.edges))
-    share, elbow = model.forearm_weight, model.elbow_regressor
-    return dataclasses.replace(
-        model,
-        v_template=how.spread(model.v_template),
-        shapedirs=how.spread(model.shapedirs),
-        posedirs=how.spread(model.posedirs),
-        skinning_weights=how.spread(model.skinning_weights),
-        palm_weight=how.spread(model.palm_weight),
-        # a new vertex lies on a nail where both ends do
-        nail_vertices=how.spread(model.nail_vertices.double()) > 1 - 1e-9,
-        joint_regressor=torch.nn.functional.pad(model.joint_regressor, added),
-        faces=how.faces,
-        uv=spread(model.uv, how.uv_edges),
-        uv_faces=how.uv_faces,
-        cap_faces=model.cap_faces[how.parents],
-        forearm_weight=None if share is None else how.spread(share),
-        elbow_regressor=None if elbow is None else torch.nn.functional.pad(elbow, added),
-    )
+    """The fine hand of a coarse one."""
+    return finer_model(model, how.edges, how.uv_edges, how.faces, how.uv_faces, how.parents)
 
 
 def split_edges(faces: Tensor, vertex_count: int, marked: Tensor, turned: Tensor) -> Split:

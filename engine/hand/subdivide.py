@@ -6,6 +6,7 @@ Skinning, shape and correctives interpolate linearly, so at every pose the coars
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -39,28 +40,58 @@ def interpolate(values: Tensor, edges: Tensor) -> Tensor:
     return torch.cat([values, values[edges].mean(1)], dim=0)
 
 
+def spread(values: Tensor, edges: Sequence[Tensor]) -> Tensor:
+    """Per-vertex values [V,...] with those of the passes' new vertices appended, each the mean of its edge's ends."""
+    for ends in edges:
+        values = interpolate(values, ends)
+    return values
+
+
+def finer_model(
+    model: HandModel,
+    edges: Sequence[Tensor],
+    uv_edges: Sequence[Tensor],
+    faces: Tensor,
+    uv_faces: Tensor,
+    parents: Tensor,
+) -> HandModel:
+    """The hand with new vertices in the middle of edges. Joints stay the same: the regressor's new columns are zero.
+
+    edges: [E,2] int64 of each pass, of the vertices that there are then; uv_edges: the same of UV vertices, none without UVs;
+    faces [F',3] and uv_faces [F',3] int64 in the end; parents [F'] int64: the old face of each.
+    """
+    added = (0, sum(len(ends) for ends in edges))
+    share, elbow = model.forearm_weight, model.elbow_regressor
+    return dataclasses.replace(
+        model,
+        v_template=spread(model.v_template, edges),
+        shapedirs=spread(model.shapedirs, edges),
+        posedirs=spread(model.posedirs, edges),
+        skinning_weights=spread(model.skinning_weights, edges),
+        palm_weight=spread(model.palm_weight, edges),
+        # a new vertex lies on a nail where both ends do
+        nail_vertices=spread(model.nail_vertices.double(), edges) > 1 - 1e-9,
+        joint_regressor=torch.nn.functional.pad(model.joint_regressor, added),
+        faces=faces,
+        uv=spread(model.uv, uv_edges),
+        uv_faces=uv_faces,
+        cap_faces=model.cap_faces[parents],
+        forearm_weight=None if share is None else spread(share, edges),
+        elbow_regressor=None if elbow is None else torch.nn.functional.pad(elbow, added),
+    )
+
+
 def subdivide_model(model: HandModel, levels: int = 1) -> HandModel:
-    """The hand with 4^levels as many triangles. Joints stay the same: the regressor's new columns are zero."""
+    """The hand with 4^levels as many triangles."""
     for _ in range(levels):
         split = split_faces(model.faces, len(model.v_template))
-        uv_split = split_faces(model.uv_faces, len(model.uv))
-        share, elbow = model.forearm_weight, model.elbow_regressor
-        model = dataclasses.replace(
-            model,
-            v_template=interpolate(model.v_template, split.edges),
-            shapedirs=interpolate(model.shapedirs, split.edges),
-            posedirs=interpolate(model.posedirs, split.edges),
-            skinning_weights=interpolate(model.skinning_weights, split.edges),
-            palm_weight=interpolate(model.palm_weight, split.edges),
-            nail_vertices=torch.cat([model.nail_vertices, model.nail_vertices[split.edges].all(1)]),
-            joint_regressor=torch.nn.functional.pad(model.joint_regressor, (0, len(split.edges))),
-            faces=split.faces,
-            uv=interpolate(model.uv, uv_split.edges) if len(model.uv) else model.uv,
-            uv_faces=uv_split.faces if len(model.uv) else model.uv_faces.repeat_interleave(4, 0),
-            cap_faces=model.cap_faces.repeat_interleave(4, 0),
-            forearm_weight=None if share is None else interpolate(share, split.edges),
-            elbow_regressor=None if elbow is None else torch.nn.functional.pad(elbow, (0, len(split.edges))),
-        )
+        parents = torch.arange(len(model.faces), device=model.faces.device).repeat_interleave(4)
+        uv_edges: tuple[Tensor, ...] = ()
+        uv_faces = model.uv_faces[parents]
+        if len(model.uv):
+            uv_split = split_faces(model.uv_faces, len(model.uv))
+            uv_edges, uv_faces = (uv_split.edges,), uv_split.faces
+        model = finer_model(model, (split.edges,), uv_edges, split.faces, uv_faces, parents)
     return model
 
 

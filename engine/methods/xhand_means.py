@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..hand.refine import spread
+from ..hand.subdivide import spread
 from .xhand_model import Means, XHandModel
 from .xhand_template import XHandTemplate, refining_edges
 

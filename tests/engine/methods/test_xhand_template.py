@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from engine.hand.model import open_hand_model
-from engine.hand.refine import spread
+from engine.hand.subdivide import spread
 from engine.methods.xhand_template import build_template, places_between, refining_edges
 
 
