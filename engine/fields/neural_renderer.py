@@ -33,13 +33,6 @@ class RendererConfig:
     """Whether place and direction are encoded (the ablation "w/o position encoder": not)."""
     mirrored: bool = True
     """Whether it also sees where the ray would go if skin were a mirror, by which gloss is found (the paper: not)."""
-    shadowed: bool = False
-    """Whether it also sees how much light the hand hides from the point, of which some comes back from skin (the paper: not)."""
-
-    @property
-    def plain(self) -> int:
-        """Numbers of a point that are told as they are: shaded colour, normal, albedo, hidden light."""
-        return 12 if self.shadowed else 9
 
 
 class NeuralRenderer(nn.Module):
@@ -53,7 +46,7 @@ class NeuralRenderer(nn.Module):
         self.config = config
         self.codes = nn.Parameter(torch.zeros(vertices, config.latent))
         encoded = 3 + (2 * 21 * config.octaves if config.encoded else 0)
-        own = config.plain + vertex_codes + config.latent + (3 if config.mirrored else 2) * encoded
+        own = 9 + vertex_codes + config.latent + (3 if config.mirrored else 2) * encoded
         self.first = nn.Linear(own + condition, config.width)
         self.skip = config.depth // 2
         self.hidden = nn.ModuleList(
@@ -75,20 +68,15 @@ class NeuralRenderer(nn.Module):
         places: Tensor,
         rays: Tensor,
         condition: Tensor,
-        hidden: Tensor | None = None,
     ) -> Tensor:
         """sRGB-encoded colours [P,3] in [0,1] of P visible points.
 
         shaded [P,3] sRGB-encoded, normals [P,3] unit world, albedo [P,3], codes [P,C] of the embeddings, own_codes [P,l]
         interpolated from `self.codes`, places [P,3] metres in the rest frame, rays [P,3] unit world directions from the camera,
-        condition [45] of the pose, hidden [P,3] linear, for renderers that are `shadowed`. Gradients reach own_codes alone of
-        these.
+        condition [45] of the pose. Gradients reach own_codes alone of these.
         """
-        told = [shaded, normals, albedo, codes]
-        if self.config.shadowed:
-            assert hidden is not None
-            told.insert(3, softened(hidden))
-        parts = [*(value.detach() for value in told), own_codes, self.encode(PLACE_RATE * places), self.encode(rays)]
+        seen = [value.detach() for value in (shaded, normals, albedo, codes)]
+        parts = [*seen, own_codes, self.encode(PLACE_RATE * places), self.encode(rays)]
         if self.config.mirrored:
             parts.append(self.encode(rays - 2 * (rays * normals).sum(1, keepdim=True) * normals))
         inputs = torch.cat(parts, dim=1)
@@ -110,11 +98,6 @@ class NeuralRenderer(nn.Module):
         for octave in range(self.config.octaves):
             parts += [torch.sin(2**octave * along), torch.cos(2**octave * along)]
         return torch.cat(parts, dim=1)
-
-
-def softened(light: Tensor) -> Tensor:
-    """Amounts of light ≥ 0 as a network is told them: their square root, nearly as the eye counts."""
-    return torch.sqrt(light.clamp_min(0) + 1e-6)
 
 
 def icosahedron_directions() -> Tensor:

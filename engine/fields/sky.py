@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -30,13 +29,6 @@ GLOSSY_DIRECTIONS = 48
 """The brightest ones alone are looked for in the gloss."""
 BLOCK = 1024
 """Points at a time on the CPU: their numbers stay in the processor's cache."""
-
-
-class Shading(NamedTuple):
-    matt: Tensor
-    """[V,3] linear colour."""
-    hidden: Tensor
-    """[V,3] linear: irradiance over π that the hand itself keeps from the point."""
 
 
 class Sky(nn.Module):
@@ -71,8 +63,8 @@ class Sky(nn.Module):
         albedo: Tensor,
         visibility: Tensor | None,
         directions: Tensor | None = None,
-    ) -> Shading:
-        """What skin of an albedo [V,3] with unit normals [V,3] scatters, bounced light included.
+    ) -> Tensor:
+        """[V,3] linear: what skin of an albedo [V,3] with unit normals [V,3] scatters, bounced light included.
 
         radiance [D,3]; visibility [V,D] in [0,1], None: nothing is hidden; directions [K,3]: in place of the sky's own, for K of
         them, with radiance and visibility of K, each of the solid angle that a direction of the whole sky has.
@@ -84,7 +76,7 @@ class Sky(nn.Module):
             _received(radiance, toward, some, seen) for some, seen in zip(normals.split(size), shown, strict=False)
         ]
         arriving, hidden = (torch.cat(column) for column in zip(*parts, strict=True))
-        return Shading(albedo * (arriving + albedo * self.log_bounce.exp() * hidden), hidden)
+        return albedo * (arriving + albedo * self.log_bounce.exp() * hidden)
 
     def gloss(
         self,

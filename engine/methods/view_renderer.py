@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from ..fields.neural_renderer import CLEAREST, PLACE_RATE, softened
+from ..fields.neural_renderer import CLEAREST, PLACE_RATE
 from ..rendering.mesh import SurfaceView
 from ..rendering.rasterize import interpolate
 from .view_hand import ViewMesh
@@ -28,7 +28,6 @@ class FastRenderer:
         self.skip, self.width = renderer.skip, renderer.config.width
         self.encoded, self.directions = renderer.config.encoded, renderer.directions
         self.octaves, self.mirrored = renderer.config.octaves, renderer.config.mirrored
-        self.shadowed, plain = renderer.config.shadowed, renderer.config.plain
         with torch.no_grad():
             constant = torch.cat(
                 [
@@ -48,11 +47,11 @@ class FastRenderer:
                 weight = layer.weight.detach()
                 values = 0 if number == 0 else self.width
                 if number in (0, self.skip):
-                    shares.append(weight[:, values + plain : values + plain + code])
+                    shares.append(weight[:, values + 9 : values + 9 + code])
                     changing = [
                         weight[:, :values],
-                        weight[:, values : values + plain],
-                        weight[:, values + plain + code : values + own],
+                        weight[:, values : values + 9],
+                        weight[:, values + 9 + code : values + own],
                     ]
                     weight = torch.cat(changing, dim=1)
                 self.layers.append((weight.T.contiguous(), layer.bias.detach()))
@@ -63,24 +62,23 @@ class FastRenderer:
             self.at_vertices = constant @ torch.cat(shares).T if narrow else constant.clone()
             self.shares = None if narrow else torch.cat(shares).T.contiguous()
 
-    def __call__(self, view: SurfaceView, mesh: ViewMesh, camera: Camera, shaded: Tensor, hidden: Tensor) -> Tensor:
-        """sRGB-encoded colours [P,3] in [0,1] of the visible points, from those of inverse rendering; hidden [V,3]: light."""
+    def __call__(self, view: SurfaceView, mesh: ViewMesh, camera: Camera, shaded: Tensor) -> Tensor:
+        """sRGB-encoded colours [P,3] in [0,1] of the visible points, from those of inverse rendering."""
         assert mesh.albedo is not None and mesh.condition is not None
         matrix = camera.world_to_camera.to(mesh.vertices)
         eye = -matrix[:3, :3].T @ matrix[:3, 3]
-        changing = torch.cat([mesh.vertices, mesh.normals, mesh.albedo, hidden], dim=1)
+        changing = torch.cat([mesh.vertices, mesh.normals, mesh.albedo], dim=1)
         bias = torch.addmv(self.layers[0][1], self.condition.T, mesh.condition)
         colours = torch.empty_like(shaded)
         size = PIXELS if shaded.device.type == "cpu" else max(len(shaded), 1)
         for first in range(0, len(shaded), size):
             part = slice(first, first + size)
             corners, weights = self.faces[view.fragments.faces[part]], view.fragments.barycentric[part]
-            points, normals, albedo, kept = interpolate(changing, corners, weights).split(3, dim=1)
+            points, normals, albedo = interpolate(changing, corners, weights).split(3, dim=1)
             told = interpolate(self.at_vertices, corners, weights)
             told = told if self.shares is None else told @ self.shares
             normals, rays = normalize(normals, dim=1), normalize(points - eye, dim=1)
-            known = [shaded[part], normals, albedo, *([softened(kept)] if self.shadowed else [])]
-            parts = [*known, self._encode(rays)]
+            parts = [shaded[part], normals, albedo, self._encode(rays)]
             if self.mirrored:
                 parts.append(self._encode(rays - 2 * (rays * normals).sum(1, keepdim=True) * normals))
             inputs = torch.cat(parts, dim=1)

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from ..fields.sky import Shading
 from ..hand.mano import skin
 from ..lighting.spherical_harmonics import project_radiance, sh_irradiance
 from ..rendering.sky_visibility import sky_visibility
@@ -50,16 +49,16 @@ class FastSky:
         """[C,3] metres, world: the hand model's own shape at rest [C,3] under the joints' transforms [16,4,4]."""
         return skin(corrected, transforms, self.weights)
 
-    def __call__(self, mesh: ViewMesh, camera: Camera, turn: Tensor) -> Shading:
-        """The vertices' colours, gloss included; turn [3,3] of the light's directions."""
+    def __call__(self, mesh: ViewMesh, camera: Camera, turn: Tensor) -> Tensor:
+        """[V,3] linear colours of the vertices; turn [3,3] of the light's directions."""
         assert mesh.albedo is not None and mesh.coarse is not None
         directions = self.directions @ turn.T
         seen = self._seen(mesh.coarse, directions)
-        shading = self.sky.matt(self.radiance, mesh.normals, mesh.albedo, seen, directions)
+        matt = self.sky.matt(self.radiance, mesh.normals, mesh.albedo, seen, directions)
         dim = (sh_irradiance(self.dim, mesh.normals @ turn) / math.pi).clamp_min(0)
         rays = normalize(mesh.vertices - eye_of(camera, mesh.vertices), dim=1)
         gloss = self.sky.gloss(self.radiance, mesh.normals, rays, seen, directions)
-        return Shading(shading.matt + mesh.albedo * dim + gloss, shading.hidden)
+        return matt + mesh.albedo * dim + gloss
 
     def _seen(self, coarse: Tensor, directions: Tensor) -> Tensor:
         """[V,B] in [0,1]; of the same hand under the same light, what was found last."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..fields.sky import Shading
 from ..hand.mano import joint_transforms, pose_features
 from ..hand.rotations import axis_angle_to_matrix
 from ..lighting.color import linear_to_srgb
@@ -100,11 +99,8 @@ class FastXHand:
     def picture(self, mesh: ViewMesh, camera: Camera, light: ViewLight, neural: bool) -> Picture:
         assert mesh.albedo is not None and mesh.condition is not None
         view = self.raster.see(mesh.vertices, camera)
-        if self.sky is None:
-            shading = Shading(mesh.albedo * light.on(mesh.normals), torch.zeros_like(mesh.vertices))
-        else:
-            shading = self.sky(mesh, camera, light.turn)
-        shaded = linear_to_srgb(surface_values(view, shading.matt, self.raster.faces))
+        lit = mesh.albedo * light.on(mesh.normals) if self.sky is None else self.sky(mesh, camera, light.turn)
+        shaded = linear_to_srgb(surface_values(view, lit, self.raster.faces))
         if neural:
-            shaded = self.renderer(view, mesh, camera, shaded, shading.hidden)
+            shaded = self.renderer(view, mesh, camera, shaded)
         return self.raster.compose(view, shaded)

@@ -128,7 +128,7 @@ def networks_of(
         EmbeddingConfig(*displacement, local=True),
         EmbeddingConfig(*skinning, local=True),
         EmbeddingConfig(*albedo),
-        RendererConfig(*renderer, mirrored=mirrored, shadowed=sky > 0),
+        RendererConfig(*renderer, mirrored=mirrored),
         sky=sky,
     )
 
@@ -193,8 +193,7 @@ def without(config: XHandConfig, *names: str) -> XHandConfig:
             plain = dataclasses.replace(networks.renderer, encoded=False)
             networks = dataclasses.replace(networks, renderer=plain)
         elif name == "sky":
-            blind = dataclasses.replace(networks.renderer, shadowed=False)
-            networks = dataclasses.replace(networks, sky=0, renderer=blind)
+            networks = dataclasses.replace(networks, sky=0)
         elif name == "part_aware":
             config = dataclasses.replace(config, weights=dataclasses.replace(config.weights, part_aware=False))
         else:

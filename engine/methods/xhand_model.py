@@ -19,7 +19,7 @@ from torch.nn.functional import normalize
 
 from ..fields.feature_embedding import POSE_NUMBERS, EmbeddingConfig, FeatureEmbedding, joint_relevance
 from ..fields.neural_renderer import NeuralRenderer, RendererConfig
-from ..fields.sky import Shading, Sky, radiance_along
+from ..fields.sky import Sky, radiance_along
 from ..hand.mano import joint_transforms, pose_features, shape_hand, skin
 from ..hand.rotations import axis_angle_to_matrix
 from ..lighting.color import linear_to_srgb
@@ -244,12 +244,11 @@ class XHandModel(nn.Module):
             return sh_radiance(light, directions).clamp_min(0)
         return radiance_along(light, self.sky.directions, directions)
 
-    def shade(self, posed: Posed, light: Tensor) -> Shading:
-        """Colour ≥ 0 of matt skin under a light: albedo × irradiance / π (eq. 11), in a sky of what is not hidden."""
+    def shade(self, posed: Posed, light: Tensor) -> Tensor:
+        """[V,3] linear colour ≥ 0 of matt skin under a light: albedo × irradiance / π (eq. 11), in a sky what is not hidden."""
         albedo = posed.features.albedo
         if self.sky is None:
-            matt = albedo * (sh_irradiance(light, posed.normals) / torch.pi).clamp_min(0)
-            return Shading(matt, torch.zeros_like(matt))
+            return albedo * (sh_irradiance(light, posed.normals) / torch.pi).clamp_min(0)
         return self.sky.matt(light, posed.normals, albedo, posed.visibility)
 
     def gloss(self, posed: Posed, light: Tensor, camera: Camera) -> Tensor:
@@ -280,12 +279,11 @@ class XHandModel(nn.Module):
         """
         view = self.view(posed, camera)
         light = self.light_of() if light is None else light
-        shading = self.shade(posed, light)
-        shaded = self.shaded_points(view, shading.matt + self.gloss(posed, light, camera))
+        shaded = self.shaded_points(view, self.shade(posed, light) + self.gloss(posed, light, camera))
         if neural:
             if hand_pose is None:
                 raise ValueError("the neural renderer wants the hand's pose")
-            shaded = self.neural_points(view, posed, camera, shaded, shading.hidden, self.condition(hand_pose))
+            shaded = self.neural_points(view, posed, camera, shaded, self.condition(hand_pose))
         return compose(view, self.topology, shaded)
 
     def shaded_points(self, view: SurfaceView, shaded: Tensor) -> Tensor:
@@ -293,19 +291,15 @@ class XHandModel(nn.Module):
         return linear_to_srgb(surface_values(view, shaded, self.topology.faces))
 
     def neural_points(
-        self, view: SurfaceView, posed: Posed, camera: Camera, shaded: Tensor, hidden: Tensor, condition: Tensor
+        self, view: SurfaceView, posed: Posed, camera: Camera, shaded: Tensor, condition: Tensor
     ) -> Tensor:
-        """[P,3] sRGB-encoded colours of the visible points by the neural renderer, from those of inverse rendering.
-
-        hidden [V,3]: `Shading`'s.
-        """
+        """[P,3] sRGB-encoded colours of the visible points by the neural renderer, from those of inverse rendering."""
         faces, eye = self.topology.faces, eye_of(camera, posed.vertices)
         known = torch.cat(
             [
                 posed.vertices,
                 posed.normals,
                 posed.features.albedo,
-                hidden,
                 self.rest_vertices,
                 self.displacement.latent,
                 self.albedo.latent,
@@ -314,12 +308,12 @@ class XHandModel(nn.Module):
         ).detach()
         fragments = view.fragments
         detached = view._replace(fragments=fragments._replace(barycentric=fragments.barycentric.detach()))
-        points, normals, albedo, kept, places, codes = surface_values(detached, known, faces).split(
-            [3, 3, 3, 3, 3, known.shape[1] - 15], dim=1
+        points, normals, albedo, places, codes = surface_values(detached, known, faces).split(
+            [3, 3, 3, 3, known.shape[1] - 12], dim=1
         )
         own = surface_values(detached, self.renderer.codes, faces)
         rays = normalize(points - eye, dim=1)
-        return self.renderer(shaded, normalize(normals, dim=1), albedo, codes, own, places, rays, condition, kept)
+        return self.renderer(shaded, normalize(normals, dim=1), albedo, codes, own, places, rays, condition)
 
     @torch.no_grad()
     def _warn(self, hand_pose: Tensor) -> None:

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from ..errors import CheckpointError
-from ..fields.sky import Shading
 from ..rendering.mesh import Picture, compose
 from ..spacing import evenly
 from ..training.checkpoint import TrainingState
@@ -148,11 +147,11 @@ class Training:
         posed = model.placed(rest, features)
         energy = regularity(model, rest, features, self.table, weights)
         energy = energy + weights.tone * tone(features.albedo) + self._offset_energy(features, means)
-        shadings = {light: model.shade(posed, model.light_of(light)) for light in self._lights(step.cameras)}
+        matt = {light: model.shade(posed, model.light_of(light)) for light in self._lights(step.cameras)}
         for camera in step.cameras:
             target = self.pictures.views[step.moment][camera].target(step.shrink, posed.vertices)
-            shading = shadings[self._lights((camera,))[0]]
-            energy = energy + self._view_energy(step, posed, shading, target, camera) / len(step.cameras)
+            lit = matt[self._lights((camera,))[0]]
+            energy = energy + self._view_energy(step, posed, lit, target, camera) / len(step.cameras)
         return energy
 
     def _step_means(self, step: Step) -> Means:
@@ -183,15 +182,15 @@ class Training:
         """Names of the cameras' lights, each once; None for the one of all."""
         return tuple(dict.fromkeys(name if name in self.model.cameras else None for name in cameras))
 
-    def _view_energy(self, step: Step, posed: Posed, shading: Shading, target: Target, camera: str) -> Tensor:
+    def _view_energy(self, step: Step, posed: Posed, matt: Tensor, target: Target, camera: str) -> Tensor:
         model, weights = self.model, self.config.weights
         view = model.view(posed, target.camera)
-        shaded = model.shaded_points(view, shading.matt + model.gloss(posed, model.light_of(camera), target.camera))
+        shaded = model.shaded_points(view, matt + model.gloss(posed, model.light_of(camera), target.camera))
         picture = compose(view, model.topology, shaded)
         energy = self._photo(picture, target) + weights.mask * mask_energy(picture, target.mask, target.hand_px)
         if step.stage == 2:
             condition = model.condition(self.pictures.moments[step.moment].hand_pose)
-            neural = model.neural_points(view, posed, target.camera, shaded, shading.hidden, condition)
+            neural = model.neural_points(view, posed, target.camera, shaded, condition)
             # outlines belong to the mesh, which is not to be bent for this picture
             still = view._replace(screen=view.screen.detach())
             energy = energy + self._photo(compose(still, model.topology, neural), target)

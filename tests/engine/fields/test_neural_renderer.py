@@ -61,16 +61,3 @@ def test_it_sees_the_ray_mirrored_at_the_surface():
     net(**values)
     torch.testing.assert_close(heard[0], torch.tensor([0.6, 0.0, 0.8]).expand(POINTS, 3))
     assert renderer(mirrored=False).first.in_features == renderer().first.in_features - 87
-
-
-def test_a_shadowed_one_heeds_the_light_that_the_hand_hides_and_others_do_not():
-    values = seen()
-    dark, bright = torch.zeros(POINTS, 3), torch.ones(POINTS, 3, requires_grad=True)
-    for shadowed in (False, True):
-        net = renderer(shadowed=shadowed)
-        with torch.no_grad():
-            net.out.weight.normal_()
-        one, other = net(**values, hidden=dark), net(**values, hidden=bright)
-        assert torch.equal(one, other) != shadowed
-    other.sum().backward()
-    assert bright.grad is None

@@ -72,7 +72,7 @@ def test_the_fast_hand_is_the_model(side, options):
 
 @torch.no_grad()
 def test_under_a_sky_only_the_dim_directions_are_simplified():
-    model = untrained_xhand(sky=96, renderer=RendererConfig(2, 8, latent=4, shadowed=True))
+    model = untrained_xhand(sky=96)
     model.light[0] = -5.0
     side = (model.sky.directions @ torch.tensor([0.8, 0.0, -0.6])).topk(3).indices
     model.light[0, side] = 3.0  # nearly all of the light; what is left casts shadows in the model alone

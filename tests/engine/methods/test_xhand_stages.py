@@ -148,9 +148,7 @@ def test_the_first_sky_is_bright_where_the_light_came_from(sequence):
 
 
 def test_a_sky_and_its_gloss_are_learned_and_a_training_under_it_can_be_interrupted(sequence, tmp_path):
-    networks = dataclasses.replace(
-        CONFIG.networks, sky=32, renderer=dataclasses.replace(CONFIG.networks.renderer, shadowed=True)
-    )
+    networks = dataclasses.replace(CONFIG.networks, sky=32)
     config = shortened(networks=networks)
     whole = learn_hand(sequence, open_hand_model(), config).model
     fresh = new_model(sequence, open_hand_model(), config)
