@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="PHOTO",
         help="photo of a hand, or several of the same hand in the same light; or one video; or what capture wrote of one of "
-        "them; with --method harp also the folder of a sequence with known poses",
+        "them; with --method harp or xhand the folder of a sequence with known poses",
     )
     parser.add_argument("-o", "--output", type=Path, required=True, help="avatar folder to write, NAME.palmhand")
     parser.add_argument(
@@ -83,7 +83,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action=argparse.BooleanOptionalAction,
         help="palm: whether moles, scars, nails and such are taken from the photo (default) or left out",
     )
-    parser.add_argument("--texture-size", type=int, metavar="PX", help="side of the textures (default 1024; draft 512)")
+    parser.add_argument(
+        "--texture-size", type=int, metavar="PX", help="side of the textures (default 1024; xhand 2048; draft 512)"
+    )
     parser.add_argument("--device", default="cpu", metavar="cpu|cuda", help="where to compute (default cpu)")
     parser.add_argument(
         "--vgg16", type=Path, help="torchvision's VGG-16 weights for the perceptual term (default: a pyramid instead)"

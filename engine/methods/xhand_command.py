@@ -47,6 +47,7 @@ def run_xhand(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     unfinished = args.output.with_suffix(UNFINISHED)
     with tempfile.TemporaryDirectory(prefix="palm-hands-") as scratch:
         sequence, problems = chosen_sequence(args, folder, progress)
+        told = sequence.notes
         held = held_out(args, sequence)
         model = charted_hand_model(args, sequence.handedness)
         shown = sub_progress(progress, 0.0, INPUT_SHARE)
@@ -54,8 +55,8 @@ def run_xhand(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         sequence, found = checked_sequence(sequence, model, Path(scratch) / "masks", progress=shown)
         parts = parts_of(sequence, held, args.views)
         lacking = enough_to_learn(parts.train)
-        _warn(sequence.name, [*problems, *(note for note in found if LEFT_OUT in note), *lacking])
-        notes = (*problems, *found, *lacking)
+        notes = (*problems, *told, *found, *lacking)
+        _warn(sequence.name, [note for note in notes if LEFT_OUT in note or note in lacking])
         shown = sub_progress(progress, INPUT_SHARE, LEARN_SHARE)
         learned = learn_hand(parts.train, model.to(device), config, shown, unfinished, looks_in(Path(scratch)))
         taught = time.monotonic()
