@@ -242,7 +242,7 @@ def delete(armature: bpy.types.Object) -> int:
     removed = len(objects)
     bpy.data.batch_remove(objects)
     for blocks in (data, materials, groups, images, actions):
-        unused = list({block for block in blocks if block.users == 0})
+        unused = list({block for block in blocks if _is_unused(block)})
         removed += len(unused)
         bpy.data.batch_remove(unused)
     for collection in collections:
@@ -250,3 +250,10 @@ def delete(armature: bpy.types.Object) -> int:
             bpy.data.collections.remove(collection)
             removed += 1
     return removed
+
+
+def _is_unused(block: bpy.types.ID) -> bool:
+    """Whether nothing holds a data-block. Blender 4.2 counts the node group of a copied material twice: who uses it decides."""
+    if isinstance(block, bpy.types.NodeTree) and not block.use_fake_user:
+        return not bpy.data.user_map(subset={block})[block]
+    return bool(block.users == 0)

@@ -50,9 +50,8 @@ def test_learned_hand_deforms_and_wrinkles_as_numpy_says(blender, tmp_path, side
     assert facts["keys"] == 146 + 4
     assert facts["mirrored_follows"]
     assert any("mean pose" in note for note in facts["notes"])
-    # the maps go with the hand; 4.2 counts the node group of a copied material twice and keeps it
-    assert facts["pictures"] >= 3
-    assert (facts["left"] == [] and facts["groups"] == 0) or version == "4.2"
+    # the maps go with the hand
+    assert facts["pictures"] >= 3 and facts["left"] == [] and facts["groups"] == 0
 
 
 def test_maps_change_the_skin_that_cycles_sees(blender, tmp_path):
