@@ -51,6 +51,23 @@ def test_a_joint_moves_its_own_amounts_alone():
     np.testing.assert_array_equal(bent.cushion, 0)
 
 
+def test_swellings_of_the_palm_are_those_of_the_fingers_that_press_on_them():
+    # MANO counts the little finger before the ring finger; the palm has them from the thumb outward
+    for root, row in ((0, 0), (3, 1), (9, 2), (6, 3)):
+        bent = at(85, joints=root)
+        np.testing.assert_allclose(bent.cushion, np.eye(4)[row])
+        assert bent.mound[1] == (row == 3)
+    np.testing.assert_allclose(at(85, joints=[0, 3, 6, 9]).line[0], 1)
+
+
+def test_the_thumbs_ball_follows_its_first_two_joints():
+    rest = bends.ramp(0.0, -5, 45)
+    for joint, amount in ((12, 0.55), (13, 0.55 * rest + 0.45), (14, 0.55 * rest)):
+        bent = at(50, joints=joint)
+        assert bent.mound[0] == pytest.approx(amount)
+        assert bent.line[1] == pytest.approx(1 / 3 + 2 / 3 * amount)
+
+
 def test_webs_stretch_between_fingers_that_part():
     spread = np.zeros((15, 3))
     index, middle = bends.FINGER_ROOTS[:2]

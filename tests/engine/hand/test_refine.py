@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from engine.errors import HandModelError
 from engine.hand.mano import hand_forward
 from engine.hand.model import open_hand_model
 from engine.hand.random_poses import random_hand_poses
-from engine.hand.refine import refine_model, split_edges
+from engine.hand.refine import _shorter_turned, refine_model, refined, refinement, split_edges
 from engine.hand.subdivide import subdivide_model
 from engine.rendering.antialias import edge_table
 
@@ -30,6 +32,25 @@ def test_a_triangle_is_cut_into_one_piece_more_than_it_has_marked_edges(marked, 
             areas = (one[:, 0] * two[:, 1] - one[:, 1] * two[:, 0]) / 2
             assert (areas > 0).all()  # nothing is turned over
             assert float(areas.sum()) == pytest.approx(0.5)
+
+
+def test_a_four_sided_rest_is_cut_along_its_shorter_diagonal():
+    marked = torch.tensor([[True, True, False]])
+    for first, last, turned in ((0.0, 1.0, False), (1.0, 0.0, True)):
+        points = torch.tensor([[0.0, first], [4.0, 0.0], [0.0, last]])
+        split = split_edges(TRIANGLE, 3, marked, _shorter_turned(points, TRIANGLE, marked))
+        corners = {frozenset(pair) for face in split.faces.tolist() for pair in itertools.combinations(face, 2)}
+        # 3 is the middle of the first edge, 4 of the second
+        assert (frozenset((3, 2)) in corners, frozenset((0, 4)) in corners) == (turned, not turned)
+
+
+def test_a_new_vertex_lies_on_a_nail_where_both_ends_do():
+    coarse = open_hand_model()
+    how = refinement(coarse, 8_000)
+    nails = coarse.nail_vertices
+    for ends in how.edges:
+        nails = torch.cat([nails, nails[ends].all(1)])
+    assert torch.equal(refined(coarse, how).nail_vertices, nails) and nails[len(coarse.v_template) :].any()
 
 
 @pytest.mark.parametrize("vertices", [5_000, 12_000])

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import pytest
 import torch
+from synthetic_sequence import true_hand
 
 from engine.methods.losses import laplacian_vectors, uniform_laplacian
 from engine.methods.xhand_config import XHandWeights
-from engine.methods.xhand_losses import mask_energy, part_aware_laplacian, photo_energy, structural_similarity
+from engine.methods.xhand_losses import (
+    mask_energy,
+    part_aware_laplacian,
+    photo_energy,
+    regularity,
+    structural_similarity,
+)
+from engine.methods.xhand_model import Features
 from engine.rendering.antialias import edge_table
 from engine.rendering.mesh import Picture
 
@@ -58,6 +66,39 @@ def test_the_photo_term_counts_pixels_of_hand_and_leaves_out_what_has_no_weight(
     assert float(photo_energy(color, target, weight, hand_px, weights)) == pytest.approx(0.5 / 32)
     weight[4, 4] = 0
     assert float(photo_energy(color, target, weight, hand_px, weights)) == 0
+
+
+def test_the_structural_part_is_that_of_the_hands_share_of_the_crop():
+    target, color = torch.rand(2, 16, 16, 3, generator=torch.Generator().manual_seed(5))
+    unlike, weights = 1 - float(structural_similarity(color, target)), XHandWeights(absolute=0.25)
+    absolute = float((color - target).abs().mean(-1).sum())
+    for hand_px, share in ((32.0, 32 / 256), (2.0, 0.05)):  # of a few pixels no more is made
+        found = photo_energy(color, target, torch.ones(16, 16), torch.tensor(hand_px), weights)
+        assert float(found) == pytest.approx(0.25 * absolute / hand_px + 0.75 * unlike / share, rel=1e-5)
+
+
+def test_what_holds_the_surface_to_the_hand_models():
+    hand = true_hand()
+    table = uniform_laplacian(hand.topology.edges, len(hand.rest_vertices))
+    rest = hand.rest_pose(torch.zeros(45), torch.zeros(3), torch.zeros(3))
+    skinned, none = hand.template.skinning_weights, torch.zeros_like(rest.vertices)
+
+    def energy(shift, albedo, skinning_weights, **terms):
+        off = dict.fromkeys(("displacement_laplacian", "albedo_laplacian", "edge", "displacement", "skinning"), 0.0)
+        features = Features(shift, skinning_weights, albedo)
+        return float(regularity(hand, rest, features, table, XHandWeights(**{**off, **terms})))
+
+    even = torch.full_like(none, 0.3)
+    shifted, larger = none + torch.tensor([0.003, 0, 0.004]), 0.01 * rest.vertices
+    assert energy(shifted, even, skinned, displacement=2.0) == pytest.approx(2 * 25, rel=1e-4)
+    assert energy(shifted, even, skinned, edge=1.0, displacement_laplacian=1.0) == pytest.approx(0, abs=1e-3)
+    ends = rest.vertices[hand.topology.edges.vertices]
+    stretched = float((10 * (ends[:, 0] - ends[:, 1]).norm(dim=1)).square().mean())
+    assert energy(larger, even, skinned, edge=3.0) == pytest.approx(3 * stretched, rel=1e-3)
+    moved = skinned + 0.1 * torch.eye(16)[3]
+    assert energy(none, even, moved, skinning=5.0) == pytest.approx(5 * 0.01, rel=1e-3)
+    rough = part_aware_laplacian(rest.vertices, table, 0.25, 0.1)
+    assert energy(none, rest.vertices, skinned, albedo_laplacian=1.0) == pytest.approx(float(rough), rel=1e-4)
 
 
 def test_the_mask_term():

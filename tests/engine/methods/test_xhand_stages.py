@@ -12,6 +12,7 @@ import pytest
 import torch
 from synthetic_sequence import CONFIG, shortened, write_sequence
 
+from engine.datasets.hand_sequence import load_pixels
 from engine.errors import Cancelled, CheckpointError, InputError
 from engine.hand.model import open_hand_model
 from engine.hand.refine import spread
@@ -181,6 +182,13 @@ def test_means_are_moved_from_coarse_to_fine():
     torch.testing.assert_close(total, spread(template.coarse.v_template[:, :1], ways[0]).detach())
     total.sum().backward()
     assert all(values.grad is not None for values in offsets.levels)
+    with torch.no_grad():
+        for number, values in enumerate(offsets.levels):
+            values.fill_(10.0**number)
+    # each mesh's share is on every vertex
+    torch.testing.assert_close(
+        mean_of(first, offsets, ways), torch.full_like(first, sum(10.0**k for k in range(len(counts))))
+    )
 
 
 def test_pictures_are_cut_out_around_the_hand_with_cameras_of_their_own(sequence):
@@ -190,6 +198,10 @@ def test_pictures_are_cut_out_around_the_hand_with_cameras_of_their_own(sequence
     assert (height, width) == (picture.camera.height, picture.camera.width)
     assert picture.color.dtype == torch.uint8 and not picture.bordered
     assert int(picture.mask.max()) == 255 and not picture.mask[0].any() and not picture.mask[:, 0].any()
+    left, top = (round(float(picture.frame.intrinsics[k, 2] - picture.camera.intrinsics[k, 2])) for k in (0, 1))
+    assert left != top
+    there = load_pixels(picture.frame).mask[top : top + height, left : left + width]
+    assert torch.equal(torch.as_tensor(there.copy()), picture.mask)
     whole, half = (picture.target(shrink, model.rest_vertices) for shrink in (1, 2))
     assert half.mask.shape == (height // 2, width // 2)
     torch.testing.assert_close(half.camera.intrinsics[:2], whole.camera.intrinsics[:2] / 2)
