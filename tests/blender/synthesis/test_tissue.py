@@ -62,6 +62,18 @@ def test_swellings_have_the_size_of_flesh(hand, field, least_mm, most_mm):
     assert least_mm <= highest <= most_mm
 
 
+def test_nails_are_plates_that_bending_leaves_alone(fields, skin):
+    surface = regions.hand_surface(fields)
+    parts = (surface.vertices, surface.normals, surface.palm, surface.skinning)
+    points = regions.SkinPoints(*(np.asarray(part, np.float32) for part in parts))
+    plate = regions.nails(skin.frames, points, 5e-4).plate > 0.999
+    assert plate.sum() > 20
+    tissue = tissues.tissue_of(skin, points)
+    for name in tissues.Tissue._fields:
+        if name != "own":
+            assert np.abs(getattr(tissue, name)[:, plate]).max() < 3e-6, name
+
+
 @pytest.mark.parametrize("field", ["fold", "crease", "line"])
 def test_furrows_have_the_depth_of_skins(hand, field):
     depth = -1e3 * getattr(hand.tissue, field).min()
