@@ -107,6 +107,12 @@ def test_shots_are_listed_as_they_are_built_spread_over_the_motion(unit):
     assert len({(shot.light, shot.seed) for shot in unit.shots if shot.frame == 3}) == 1
 
 
+def test_the_light_stands_still_as_the_hand_moves_also_where_it_varies_between_hands():
+    units = [plan.build_unit(sequence(units=2, frames=3, vary_light=True, environments=("city",)), k) for k in (0, 1)]
+    lights = [{shot.light for shot in unit.shots} for unit in units]
+    assert [len(found) for found in lights] == [1, 1] and lights[0] != lights[1]
+
+
 def test_impossible_sequences_are_refused():
     recipes.check_recipe(sequence(cameras=36))
     for changes in ({"cameras": 37}, {"avatars": True}, {"frames": 0}):
