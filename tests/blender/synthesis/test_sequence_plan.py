@@ -8,10 +8,10 @@ from package_modules import module
 
 from engine.hand.cameras import project
 
-contact, dome, hand_shape, motion, people, placement, plan, poses, recipes, sequence_plan = (
+contact, dome, hand_shape, light_plan, motion, people, placement, plan, poses, recipes, sequence_plan = (
     module(f"palm_blender.synthesis.{name}")
     for name in (
-        "contact", "dome", "hand_shape", "sequence_motion", "people", "placement", "plan", "poses", "recipe",
+        "contact", "dome", "hand_shape", "light_plan", "sequence_motion", "people", "placement", "plan", "poses", "recipe",
         "sequence_plan",
     )
 )  # fmt: skip
@@ -108,9 +108,9 @@ def test_shots_are_listed_as_they_are_built_spread_over_the_motion(unit):
 
 
 def test_the_light_stands_still_as_the_hand_moves_also_where_it_varies_between_hands():
-    units = [plan.build_unit(sequence(units=2, frames=3, vary_light=True, environments=("city",)), k) for k in (0, 1)]
-    lights = [{shot.light for shot in unit.shots} for unit in units]
-    assert [len(found) for found in lights] == [1, 1] and lights[0] != lights[1]
+    recipe = sequence(units=2, frames=2, cameras=1, vary_light=True, environments=("city",))
+    one, two = plan.build_unit(recipe, 0).shots
+    assert one.light == two.light != light_plan.light_of(recipe, recipe.environments, 1, 0)
 
 
 def test_impossible_sequences_are_refused():
