@@ -19,6 +19,8 @@ POSE_NUMBERS = 45
 JOINTS = 15
 LATENT_RATE = 2 * math.pi / 0.05
 """1/metre: codes begin as waves over the rest hand of about 5 cm, so that neighbours begin alike."""
+POSE_GAIN = 4.0
+"""Of the first weights of the pose, whose numbers (some tenths of π at a few joints) are small beside the codes'."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,12 @@ class FeatureEmbedding(nn.Module):
         self.register_buffer("relevance", relevance.clone() if config.local else torch.ones_like(relevance))
         self.of_latent = nn.Linear(config.latent, config.width)
         # one matrix a joint, so that a vertex can weigh the joints
-        self.of_pose = nn.Parameter(torch.empty(JOINTS, 3, config.width))
-        nn.init.uniform_(self.of_pose, -1 / math.sqrt(3), 1 / math.sqrt(3))
+        self.of_pose = nn.Parameter(POSE_GAIN * torch.randn(JOINTS, 3, config.width))
         self.hidden = nn.ModuleList(nn.Linear(config.width, config.width) for _ in range(config.depth - 1))
+        # torch's own beginning halves what a layer passes on: of the pose nothing would reach the last
+        for layer in (self.of_latent, *self.hidden):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
         self.out = nn.Linear(config.width, config.features if config.mapped else outputs)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)

@@ -23,6 +23,7 @@ from ..errors import Cancelled, CheckpointError, InputError
 from ..hand.atlas import with_texture_charts
 from ..hand.model import HandModel
 from ..progress import Progress, silent, sub_progress
+from ..spacing import evenly
 from ..training.checkpoint import load_latest, save_checkpoint
 from .harp import repeatable
 from .pose_range import pose_range
@@ -74,11 +75,13 @@ def divide(sequence: HandSequence, held: HeldOut) -> Parts:
     _check_known("camera", held.cameras, sequence.cameras)
     _check_known("moment", held.moments, sequence.numbers)
 
+    cameras, moments = set(held.cameras), set(held.moments)
+
     def part(camera: bool, moment: bool) -> HandSequence:
         frames = [
             frame
             for frame in sequence.frames
-            if (frame.camera in held.cameras) == camera and (frame.number in held.moments) == moment
+            if (frame.camera in cameras) == camera and (frame.number in moments) == moment
         ]
         return dataclasses.replace(sequence, frames=tuple(frames))
 
@@ -134,7 +137,7 @@ def measure_hand(
     for number, (name, part) in enumerate(parts._asdict().items()):
         if len(part):
             shown = sub_progress(progress, number / 4, (number + 1) / 4)
-            chosen = dataclasses.replace(part, frames=part.frames[:: max(1, -(-len(part) // MOST_MEASURED))])
+            chosen = dataclasses.replace(part, frames=evenly(part.frames, MOST_MEASURED))
             scores = measure(model, cut_out(chosen, model), neural, progress=shown)
             if scores is not None:
                 found[name] = scores
@@ -199,7 +202,8 @@ class _Run:
 
     def _steps(self, progress: Progress, clock: _Clock, count: int) -> None:
         training = self.training
-        progress(training.done / count, TITLES[0])
+        if training.done < len(training.plan):
+            progress(training.done / count, TITLES[training.plan[training.done].stage])
         for step in training.run():
             clock.lap(("initial", "embedding", "rendering")[step.stage])
             preview = {}
@@ -225,7 +229,8 @@ class _Run:
 
 
 def _check_known(what: str, asked: Sequence[object], known: Sequence[object]) -> None:
-    unknown = [str(name) for name in asked if name not in known]
+    there = set(known)
+    unknown = [str(name) for name in asked if name not in there]
     if unknown:
         some = ", ".join(map(str, known[:6]))
         raise InputError(

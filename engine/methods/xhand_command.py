@@ -31,6 +31,8 @@ from .xhand_pictures import HandPictures
 log = logging.getLogger(__name__)
 
 INPUT_SHARE, LEARN_SHARE, MEASURE_SHARE = 0.05, 0.75, 0.85
+TEXTURE_PX = 2048
+"""Of an avatar's textures, but of a draft's."""
 """Of the progress bar, where the input is checked, the hand learned, and measured."""
 WARNINGS = 12
 """Lines on what is wrong with a sequence, before it is learned from."""
@@ -72,7 +74,7 @@ def run_xhand(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
             lambda directions: hand.radiance(hand.light_of(frame.camera), directions).detach(),
             provenance(args, sequence, model, parts, learned, notes, config, taught - started),
             metrics_of(scores),
-            export_of(args, config),
+            export_of(args),
             args.force,
             sub_progress(progress, MEASURE_SHARE, 1.0),
             lambda temporary: save_xhand(temporary, hand),
@@ -95,9 +97,9 @@ def config_of(args: argparse.Namespace) -> XHandConfig:
     return dataclasses.replace(preset(args.quality), seed=args.seed, shared_light=not args.light_per_camera)
 
 
-def export_of(args: argparse.Namespace, config: XHandConfig) -> ExportConfig:
+def export_of(args: argparse.Namespace) -> ExportConfig:
     """What they say of the avatar; a training that goes on may be given another texture size."""
-    export = ExportConfig.draft() if args.quality == "draft" else ExportConfig(texture_px=config.texture_px)
+    export = ExportConfig.draft() if args.quality == "draft" else ExportConfig(texture_px=TEXTURE_PX)
     return dataclasses.replace(export, seed=args.seed, texture_px=args.texture_size or export.texture_px)
 
 

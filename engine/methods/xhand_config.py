@@ -58,6 +58,8 @@ class XHandRates:
     """Adam's, at the start."""
 
     networks: float = 2e-3
+    outputs: float = 2e-4
+    """Of the networks' last layers, each of whose steps moves all vertices."""
     codes: float = 2e-3
     renderer: float = 5e-3
     """Of the neural renderer and its codes, which begin when the others' rates have fallen already."""
@@ -107,7 +109,6 @@ class XHandConfig:
     rates: XHandRates = field(default_factory=XHandRates)
     checkpoint_s: float = 60.0
     preview_steps: int = 100
-    texture_px: int = 2048
     seed: int = 0
 
     @property
@@ -140,7 +141,6 @@ PRESETS = {
         XHandStage(100, (4, 2)),
         XHandStage(220, (2,)),
         XHandStage(500, (2, 2, 2, 1)),
-        texture_px=1024,
     ),
     "standard": XHandConfig(
         50_000,

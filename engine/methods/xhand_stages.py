@@ -93,14 +93,18 @@ class Training:
     def _groups(self) -> list[dict[str, Any]]:
         rates, model = self.config.rates, self.model
         networks: list[Tensor] = []
+        outputs: list[Tensor] = []
         codes: list[Tensor] = []
         for name in PARTS:
             part = getattr(model, name)
             part.mean.requires_grad_(False)
             codes.append(part.latent)
-            networks += [value for key, value in part.named_parameters() if key not in ("mean", "latent")]
+            outputs += part.out.parameters()
+            known = {"mean", "latent", "out.weight", "out.bias"}
+            networks += [value for key, value in part.named_parameters() if key not in known]
         groups: list[tuple[list[Tensor], float]] = [
             (networks, rates.networks),
+            (outputs, rates.outputs),
             (codes, rates.codes),
             (list(model.renderer.parameters()), rates.renderer),
             ([model.light], rates.light if model.sky is None else rates.sky),
