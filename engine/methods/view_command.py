@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     """Do it; returns what the command line reports. Raises PalmError."""
     from .photo_input import device_named
-    from .view_open import open_hand, poses_of_file
+    from .view_open import held_as, open_hand, poses_of_file
 
     size = picture_size(args.size)
     if args.frames is not None and args.frames < 1:
@@ -59,7 +59,8 @@ def run(args: argparse.Namespace, progress: Progress) -> dict[str, Any]:
         raise InputError(f"{args.avatar} has no neural renderer: leave out --neural")
     neural = opened.hand.neural if args.neural is None else args.neural
     poses, fps, notes = (None, None, ()) if args.poses is None else poses_of_file(args.poses, opened.hand.side, device)
-    poses = poses if poses is None or args.frames is None else poses[: args.frames]
+    if poses is not None:
+        poses = held_as(opened.own, poses[: args.frames])
     if args.out is None:
         from .view_window import show
 

@@ -43,6 +43,7 @@ from .xhand_export_samples import (
     posed_meshes,
     sample_hand,
 )
+from .xhand_file import WORLD_TO_CAMERA
 
 METHOD = "xhand"
 ENVIRONMENT_ROWS = 64
@@ -111,7 +112,8 @@ def export_avatar(
             "photo.png", (frame.width, frame.height), np.asarray(frame.intrinsics), np.eye(4), orient,
             np.asarray(frame.hand_pose), transl,
         ),
-        provenance=dict(provenance),
+        # the learned hand and its light live in the training's axes, the avatar in its photo's camera's
+        provenance={**provenance, WORLD_TO_CAMERA: np.asarray(frame.world_to_camera, dtype=float).tolist()},
         metrics={**exported.metrics, **metrics},
         pose_maps=exported.maps,
     )  # fmt: skip

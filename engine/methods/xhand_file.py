@@ -38,6 +38,8 @@ XHAND_FILE, HAND_FILE = "xhand.npz", "hand.npz"
 MOST_VERTICES = 2_000_000
 LARGEST_WIDTH, LARGEST_DEPTH, MOST_LEVELS, MOST_CAMERAS, MOST_DIRECTIONS = 4096, 64, 4, 4096, 4096
 _PARAMETER = "parameter."
+WORLD_TO_CAMERA = "world_to_camera"
+"""In the avatar's provenance: [4,4] from the training's axes, in which this hand and its light are, to the photo's camera's."""
 OTHER_FIELDS = {
     "hands_mean": "hands_mean",
     "tip_vertices": "tip_vertices",

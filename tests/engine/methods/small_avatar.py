@@ -29,7 +29,11 @@ UPRIGHT = {"right": (-1.2092, -1.2092, 1.2092), "left": (-1.2092, 1.2092, -1.209
 
 
 def write_small_avatar(
-    folder: Path, side: str = "right", learned: XHandModel | None = None, pose_maps: tuple[PoseMap, ...] = ()
+    folder: Path,
+    side: str = "right",
+    learned: XHandModel | None = None,
+    pose_maps: tuple[PoseMap, ...] = (),
+    **provenance,
 ) -> Avatar:
     """Write `folder` (.palmhand); learned: the XHand in it; pose_maps: their pictures are random and half as large."""
     model = open_hand_model(side)
@@ -60,7 +64,7 @@ def write_small_avatar(
         if learned is not None:
             save_xhand(temporary, learned)
 
-    avatar = Avatar(side, "test", betas.numpy(), mesh, capture, pose_maps=pose_maps)
+    avatar = Avatar(side, "test", betas.numpy(), mesh, capture, pose_maps=pose_maps, provenance=provenance)
     return write_avatar(folder, avatar, paint, force=True)
 
 

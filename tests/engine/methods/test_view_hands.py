@@ -8,18 +8,21 @@ import pytest
 import torch
 from small_avatar import ALBEDO, UPRIGHT, untrained_xhand, write_small_avatar
 
+from engine.avatar.folder import read_avatar
 from engine.avatar.pose_extras import PoseMap, PoseWeight
 from engine.avatar.pose_terms import Hinge
+from engine.errors import AvatarError
 from engine.fields.feature_embedding import EmbeddingConfig
 from engine.fields.neural_renderer import RendererConfig
 from engine.hand.model import open_hand_model
 from engine.hand.random_poses import random_hand_poses
+from engine.hand.rotations import axis_angle_to_matrix
 from engine.lighting.color import srgb_to_linear
 from engine.lighting.spherical_harmonics import sh_irradiance
 from engine.methods.rerender import Pose, pose_mesh
 from engine.methods.view_hand import HandPose, bones, view_light
 from engine.methods.view_kernels import FastNormals
-from engine.methods.view_open import open_hand
+from engine.methods.view_open import held_as, open_hand
 from engine.methods.view_raster import FastRaster
 from engine.methods.view_scene import Standpoint, camera_at, camera_for, open_and_close
 from engine.methods.view_textured import TexturedHand
@@ -204,6 +207,32 @@ def test_an_xhand_in_its_folder_is_preferred(tmp_path):
     write_small_avatar(tmp_path / "hand.palmhand", learned=untrained_xhand())
     opened = open_hand(tmp_path / "hand.palmhand", CPU)
     assert isinstance(opened.hand, FastXHand) and opened.hand.neural and opened.vertices > 2_400
+
+
+def test_an_xhand_is_opened_in_the_axes_of_its_light(tmp_path):
+    folder, matrix = tmp_path / "hand.palmhand", torch.eye(4)
+    matrix[:3, :3] = axis_angle_to_matrix(torch.tensor([0.4, -1.1, 0.7]))
+    matrix[:3, 3] = torch.tensor([0.1, -0.2, 0.8])
+    write_small_avatar(folder, learned=untrained_xhand(), world_to_camera=matrix.tolist())
+    opened = open_hand(folder, CPU)
+    capture = read_avatar(folder).capture
+    told = HandPose(
+        *(torch.tensor(part).float() for part in (capture.global_orient, capture.hand_pose, capture.transl))
+    )
+    seen = opened.hand.mesh(opened.own).vertices @ matrix[:3, :3].T + matrix[:3, 3]
+    torch.testing.assert_close(seen, opened.hand.mesh(told).vertices, atol=1e-5, rtol=0)
+    torch.testing.assert_close(opened.facing, matrix[:3, :3])
+    fingers = [HandPose(torch.zeros(3), torch.full((45,), 0.1), torch.zeros(3))]
+    held = held_as(opened.own, fingers)[0]
+    assert torch.equal(held.global_orient, opened.own.global_orient) and torch.equal(
+        held.hand_pose, fingers[0].hand_pose
+    )
+    turned = [fingers[0], opened.own]
+    assert held_as(opened.own, turned) == turned
+    for wrong in ((2 * matrix).tolist(), [[1, 2]], "north"):
+        write_small_avatar(folder, learned=untrained_xhand(), world_to_camera=wrong)
+        with pytest.raises(AvatarError, match="world_to_camera"):
+            open_hand(folder, CPU)
 
 
 def test_cameras_hold_the_hand():
