@@ -28,7 +28,8 @@ from ..lighting.environment import equirect_grid, opencv_world
 from ..progress import Progress, silent, sub_progress
 from ..rendering.avatar_bake import ten_betas, write_baked
 from .harp_sequence_input import in_camera
-from .preview import preview_sheet
+from .physical_rerender import over_photo, photo_in_folder, photo_planes, rerender_at_capture
+from .preview import PANEL_PX, preview_sheet
 from .rerender import load_avatar
 from .xhand_export_bake import Atlas, mean_maps, pose_maps, write_pose_pictures
 from .xhand_export_geometry import Correctives, column_sets, fit_correctives
@@ -132,10 +133,11 @@ def export_avatar(
         if pixels.mask is not None:
             write_png8(temporary / "mask.png", pixels.mask)
         photo = torch.as_tensor(np.array(pixels.image)).float() / 255
-        write_png8(temporary / "preview.png", preview_sheet(written, load_avatar(written), photo))
+        over, scores = _in_its_light(written) if pixels.mask is not None else (None, {})
+        write_png8(temporary / "preview.png", preview_sheet(written, load_avatar(written), photo, over))
         if write_more is not None:
             write_more(temporary)
-        return {"export_s": round(time.monotonic() - clock, 1)}
+        return {**scores, "export_s": round(time.monotonic() - clock, 1)}
 
     return write_baked(folder, avatar, maps, environment_of(radiance, frame), write_pictures, force)
 
@@ -224,6 +226,12 @@ def map_metrics(
         "export_constant_albedo_psnr_db": decibels(squares["constant"]),
         "export_maps": list(modes.names),
     }
+
+
+def _in_its_light(avatar: Avatar) -> tuple[Tensor, dict[str, float]]:
+    """[h,w,3] the avatar over its photo, path-traced under its whole environment; how well that matches."""
+    shown = rerender_at_capture(avatar, PANEL_PX)
+    return over_photo(shown, photo_planes(photo_in_folder(avatar), shown.crop).photo), shown.score.as_metrics()
 
 
 def environment_of(radiance: Callable[[Tensor], Tensor], frame: HandFrame) -> Tensor:

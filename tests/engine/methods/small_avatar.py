@@ -85,6 +85,6 @@ def untrained_xhand(
     )
     with torch.no_grad():
         for part in (model.displacement, model.skinning, model.albedo, model.renderer):
-            part.out.weight.normal_(0, 0.2)
+            part.out.weight.normal_(0, 0.05)
         model.light[:, 1:4] = 0.4
     return model.eval()
