@@ -21,6 +21,8 @@ from .view_xhand import FastXHand
 from .xhand_file import WORLD_TO_CAMERA, has_xhand, load_xhand
 
 FARTHEST_M = 1e3
+SLIGHT_TURN = 0.5
+"""Radians from the rest hand's own axes up to which a file tells of fingers alone."""
 
 
 class OpenedHand(NamedTuple):
@@ -72,13 +74,15 @@ def _in_world(pose: HandPose, wrist: Tensor, world_to_camera: Tensor) -> HandPos
 
 
 def held_as(own: HandPose, poses: Sequence[HandPose]) -> list[HandPose]:
-    """Poses of fingers alone, without any turn of the hand, with the hand held as in its picture; others as they are.
+    """Poses of fingers, whose hand hardly turns, with the hand held as in its picture; others as they are.
 
-    Flat along its own axes it would be seen from its edge.
+    Flat along its own axes a hand would be seen from its edge.
     """
-    if any(bool(pose.global_orient.any()) for pose in poses):
+    if any(float(pose.global_orient.norm()) > SLIGHT_TURN for pose in poses):
         return list(poses)
-    return [pose._replace(global_orient=own.global_orient, transl=own.transl) for pose in poses]
+    turn = axis_angle_to_matrix(own.global_orient)
+    orients = [matrix_to_axis_angle(turn @ axis_angle_to_matrix(pose.global_orient)) for pose in poses]
+    return [pose._replace(global_orient=orient, transl=own.transl) for pose, orient in zip(poses, orients, strict=True)]
 
 
 def poses_of_file(path: Path, side: str, device: torch.device) -> tuple[list[HandPose], float | None, tuple[str, ...]]:
