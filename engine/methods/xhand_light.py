@@ -16,7 +16,7 @@ from .xhand_pictures import HandPictures, Target
 
 SHRINK = 4
 RIDGE = 1e-2
-"""Of the mean diagonal: directions that no pixel tells of stay dim."""
+"""Of the mean diagonal: of directions that no pixel tells of, harmonics stay dim, and a sky is even."""
 LEAST_PX = 32
 MOST_PX = 400
 """Of a picture, evenly chosen: a sky's fit keeps a number for each of its directions a pixel."""
@@ -77,12 +77,15 @@ def log_sky_of(shares: Tensor, received: Tensor) -> Tensor:
     """[D,3] logarithms of the radiance ≥ 0 that explains what points received [N,3], each direction's share [N,D] of it.
 
     By multiplicative steps (Lee and Seung 2001, eq. 4), which keep their sign; bright points weigh less, as in sRGB code.
+    Directions that no point saw get the even radiance that explains them best: dark ones would leave a hand's back black.
     """
     weight = 1 / (received.mean(1, keepdim=True) + DARK)
     matrix, wanted = (shares * weight).double(), (received * weight).double()
+    even = matrix.sum(1, keepdim=True)
+    usual = (even * wanted).sum(0) / even.square().sum().clamp_min(1e-12)
     square, told = matrix.T @ matrix, matrix.T @ wanted
-    square += RIDGE * square.diagonal().mean() * torch.eye(len(square)).to(square)
-    radiance = torch.ones_like(told)
+    ridge = RIDGE * float(square.diagonal().mean())
+    radiance = usual.expand_as(told)
     for _ in range(ROUNDS):
-        radiance = radiance * told / (square @ radiance).clamp_min(1e-12)
+        radiance = radiance * (told + ridge * usual) / (square @ radiance + ridge * radiance).clamp_min(1e-12)
     return radiance.clamp_min(FAINTEST * float(radiance.mean())).log().to(received)

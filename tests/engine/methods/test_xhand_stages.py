@@ -18,7 +18,7 @@ from engine.hand.model import open_hand_model
 from engine.hand.refine import spread
 from engine.methods.xhand import HeldOut, divide, learn_hand, measure_hand, new_model
 from engine.methods.xhand_config import ABLATIONS, XHandStage, preset, without
-from engine.methods.xhand_light import start_light
+from engine.methods.xhand_light import log_sky_of, start_light
 from engine.methods.xhand_means import mean_of, new_offsets, spreading
 from engine.methods.xhand_pictures import cut_out, moments_of
 from engine.methods.xhand_stages import Training, plan
@@ -167,6 +167,15 @@ def test_a_sky_and_its_gloss_are_learned_and_a_training_under_it_can_be_interrup
     again = learn_hand(sequence, open_hand_model(), config, checkpoints=tmp_path).model
     for one, other in zip(again.parameters(), whole.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_a_sky_is_even_where_no_point_saw_it():
+    shares = torch.zeros(40, 6)
+    shares[:, :3] = torch.rand(40, 3, generator=torch.Generator().manual_seed(1))
+    radiance = torch.tensor([[3.0], [1.0], [2.0]]).expand(3, 3)
+    found = log_sky_of(shares, shares[:, :3] @ radiance).exp()
+    torch.testing.assert_close(found[:3], radiance, atol=0.1, rtol=0)
+    assert ((found[3:] > 1.5) & (found[3:] < 2.5)).all()
 
 
 def test_means_are_moved_from_coarse_to_fine():
