@@ -18,10 +18,10 @@ from ..hand.canonical import CanonicalBox
 from ..hand.model import open_hand_model
 from ..hand.rotations import axis_angle_to_matrix
 from ..methods.palm import PersonalHand
-from ..methods.palm_avatar import METHOD, capture_info, kept_template, palm_sheet, personal_field
+from ..methods.palm_avatar import METHOD, capture_info, kept_template, personal_field
 from ..methods.palm_hands import code_of
 from ..methods.photo_input import CapturedPhoto
-from ..methods.physical_rerender import rerender_at_capture
+from ..methods.physical_rerender import physical_sheet, rerender_at_capture
 from ..rendering.avatar_bake import BakeConfig, bake_avatar
 from ..rendering.field_bake import CanonicalField
 
@@ -83,7 +83,7 @@ def write_unlit_avatar(
         write_png8(temporary / "photo.png", seen.image)
         write_png8(temporary / "mask.png", (seen.mask * 255).astype("uint8"))
         shown = rerender_at_capture(avatar, PREVIEW_PX)
-        write_png8(temporary / "preview.png", palm_sheet(avatar, shown))
+        write_png8(temporary / "preview.png", physical_sheet(avatar, shown))
         return dict(shown.score.as_metrics())
 
     return bake_avatar(

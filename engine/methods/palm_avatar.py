@@ -34,9 +34,8 @@ from .exposure import exposure_gain
 from .palm import PersonalHand
 from .palm_hands import code_of
 from .photo_input import CapturedPhoto
-from .physical_rerender import Rerender, TakenPhoto, over_photo, photo_in_folder, photo_planes, rerender_at_capture
-from .preview import preview_sheet
-from .rerender import Pose, load_avatar, pose_mesh
+from .physical_rerender import Rerender, TakenPhoto, physical_sheet, rerender_at_capture
+from .rerender import Pose, pose_mesh
 
 METHOD = "palm"
 ENVIRONMENT_ROWS = 128
@@ -129,7 +128,7 @@ def write_personal_avatar(
         if more:
             progress(0.9, "rendering the avatar as the other photos show it")
             measured |= scores_by_photo(written, shown, more, config.rerender_px)
-        write_png8(temporary / "preview.png", palm_sheet(written, shown))
+        write_png8(temporary / "preview.png", physical_sheet(written, shown))
         return measured
 
     return write_baked(folder, avatar, detail.maps, environment, write_pictures, force)
@@ -233,13 +232,6 @@ def hand_in_photo(avatar: Avatar, baked: BakedHand, environment: Tensor, shot: C
         tensor(capture.K),
         tensor(capture.world_to_camera),
     )
-
-
-def palm_sheet(avatar: Avatar, shown: Rerender) -> np.ndarray:
-    """[h,w,3] uint8, the preview: as HARP's, with the re-render under the whole environment."""
-    taken = photo_in_folder(avatar)
-    over = over_photo(shown, photo_planes(taken, shown.crop).photo)
-    return preview_sheet(avatar, load_avatar(avatar), taken.color, over)
 
 
 def last_losses(losses: Mapping[str, Tensor]) -> dict[str, float]:

@@ -19,7 +19,7 @@ from ..rendering.denoise import denoised
 from ..rendering.field_bake import FieldMaps
 from ..rendering.mesh import Picture
 from ..rendering.mesh_pbr import MeshRenderConfig, render_mesh
-from .preview import photo_crop
+from .preview import photo_crop, preview_sheet
 from .rerender import RerenderScore, capture_pose, load_avatar, pose_avatar, rerender_score
 from .wrist import beyond_wrist
 
@@ -107,3 +107,10 @@ def photo_planes(taken: TakenPhoto, crop: Crop) -> PhotoPlanes:
 def over_photo(rerender: Rerender, photo: Tensor) -> Tensor:
     """[h,w,3] the re-render before its photo [h,w,3], both sRGB-encoded."""
     return rerender.picture.color + photo * (1 - rerender.picture.coverage[..., None])
+
+
+def physical_sheet(avatar: Avatar, shown: Rerender) -> np.ndarray:
+    """[h,w,3] uint8, the preview: as HARP's, with the re-render under the whole environment."""
+    taken = photo_in_folder(avatar)
+    over = over_photo(shown, photo_planes(taken, shown.crop).photo)
+    return preview_sheet(avatar, load_avatar(avatar), taken.color, over)

@@ -14,7 +14,7 @@ from ..fields.neural_renderer import CLEAREST, PLACE_RATE
 from ..rendering.mesh import SurfaceView
 from ..rendering.rasterize import interpolate
 from .view_hand import ViewMesh
-from .xhand_model import Camera, XHandModel
+from .xhand_model import Camera, XHandModel, eye_of
 
 PIXELS = 8192
 """That go through all layers before the next ones: their numbers stay in the processor's cache."""
@@ -65,8 +65,7 @@ class FastRenderer:
     def __call__(self, view: SurfaceView, mesh: ViewMesh, camera: Camera, shaded: Tensor) -> Tensor:
         """sRGB-encoded colours [P,3] in [0,1] of the visible points, from those of inverse rendering."""
         assert mesh.albedo is not None and mesh.condition is not None
-        matrix = camera.world_to_camera.to(mesh.vertices)
-        eye = -matrix[:3, :3].T @ matrix[:3, 3]
+        eye = eye_of(camera, mesh.vertices)
         changing = torch.cat([mesh.vertices, mesh.normals, mesh.albedo], dim=1)
         bias = torch.addmv(self.layers[0][1], self.condition.T, mesh.condition)
         colours = torch.empty_like(shaded)

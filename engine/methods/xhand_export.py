@@ -21,14 +21,14 @@ from torch import Tensor
 from ..avatar.folder import Avatar, AvatarMesh, CaptureInfo
 from ..avatar.pose_extras import PoseMap
 from ..avatar.texture_files import write_png8
-from ..datasets.hand_sequence import HandFrame, load_pixels
+from ..datasets.hand_sequence import HandFrame, SequencePixels, load_pixels
 from ..hand.model import HandModel
 from ..lighting.color import linear_to_srgb
 from ..lighting.environment import equirect_grid, opencv_world
 from ..progress import Progress, silent, sub_progress
 from ..rendering.avatar_bake import ten_betas, write_baked
 from .harp_sequence_input import in_camera
-from .physical_rerender import over_photo, photo_in_folder, photo_planes, rerender_at_capture
+from .physical_rerender import physical_sheet, rerender_at_capture
 from .preview import PANEL_PX, preview_sheet
 from .rerender import load_avatar
 from .xhand_export_bake import Atlas, mean_maps, pose_maps, write_pose_pictures
@@ -132,9 +132,8 @@ def export_avatar(
         write_png8(temporary / "photo.png", pixels.image)
         if pixels.mask is not None:
             write_png8(temporary / "mask.png", pixels.mask)
-        photo = torch.as_tensor(np.array(pixels.image)).float() / 255
-        over, scores = _in_its_light(written) if pixels.mask is not None else (None, {})
-        write_png8(temporary / "preview.png", preview_sheet(written, load_avatar(written), photo, over))
+        sheet, scores = _preview(written, pixels)
+        write_png8(temporary / "preview.png", sheet)
         if write_more is not None:
             write_more(temporary)
         return {**scores, "export_s": round(time.monotonic() - clock, 1)}
@@ -228,10 +227,12 @@ def map_metrics(
     }
 
 
-def _in_its_light(avatar: Avatar) -> tuple[Tensor, dict[str, float]]:
-    """[h,w,3] the avatar over its photo, path-traced under its whole environment; how well that matches."""
+def _preview(avatar: Avatar, pixels: SequencePixels) -> tuple[np.ndarray, dict[str, float]]:
+    """The sheet, in the avatar's whole light where there is a mask to judge it by; how well it matches the photo then."""
+    if pixels.mask is None:
+        return preview_sheet(avatar, load_avatar(avatar), torch.as_tensor(np.array(pixels.image)).float() / 255), {}
     shown = rerender_at_capture(avatar, PANEL_PX)
-    return over_photo(shown, photo_planes(photo_in_folder(avatar), shown.crop).photo), shown.score.as_metrics()
+    return physical_sheet(avatar, shown), shown.score.as_metrics()
 
 
 def environment_of(radiance: Callable[[Tensor], Tensor], frame: HandFrame) -> Tensor:
